@@ -1,0 +1,39 @@
+import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+/** Flushes a directory: the names made, moved and removed in it so far are on disk after it. */
+export function flushDirectorySync(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/**
+ * Replaces a small file so that after a power cut it holds either the old bytes or the new:
+ * write beside it → flush → rename over it → flush the directory.
+ */
+export function writeFileDurablySync(path: string, text: string, mode = 0o600): void {
+  const temporary = `${path}.tmp`
+  const fd = openSync(temporary, 'w', mode)
+  try {
+    const bytes = Buffer.from(text)
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+    fdatasyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(temporary, path)
+  flushDirectorySync(dirname(path))
+}
+
+/** Removes a name if it is there; the removal is durable only after its directory is flushed. */
+export function unlinkIfPresentSync(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
