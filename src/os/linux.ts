@@ -105,17 +105,20 @@ function check(result: number | bigint, syscall: string, subject: string): numbe
   throw error
 }
 
+/** A name as text, or as the bytes a directory holds (any but "/" and NUL), ended by a NUL. */
+export type FileName = string | Buffer
+
 /** Opens `path` relative to a directory descriptor under `resolve` rules; returns a descriptor. */
 export function openat2(
   directoryFd: number,
-  path: string,
+  path: FileName,
   options: { flags: number; mode?: number; resolve: number },
 ): number {
   const how = Buffer.alloc(24)
   how.writeBigUInt64LE(BigInt(options.flags | O_CLOEXEC), 0)
   how.writeBigUInt64LE(BigInt(options.mode ?? 0), 8)
   how.writeBigUInt64LE(BigInt(options.resolve), 16)
-  return check(openat2Call(SYS.openat2, directoryFd, path, how, how.length), 'openat2', path)
+  return check(openat2Call(SYS.openat2, directoryFd, path, how, how.length), 'openat2', String(path))
 }
 
 /** A detached copy of the mount subtree at an open descriptor; returns its descriptor. */
@@ -216,9 +219,9 @@ export function mkdirat(directoryFd: number, name: string, mode: number): void {
   check(mkdiratCall(directoryFd, name, mode), 'mkdirat', name)
 }
 
-export function unlinkat(directoryFd: number, name: string, options: { directory: boolean }): void {
+export function unlinkat(directoryFd: number, name: FileName, options: { directory: boolean }): void {
   const AT_REMOVEDIR = 0x200
-  check(unlinkatCall(directoryFd, name, options.directory ? AT_REMOVEDIR : 0), 'unlinkat', name)
+  check(unlinkatCall(directoryFd, name, options.directory ? AT_REMOVEDIR : 0), 'unlinkat', String(name))
 }
 
 /** Renames between two open directories and never replaces what is there. */
@@ -282,4 +285,61 @@ export function peerCredentials(fd: number): { pid: number; uid: number; gid: nu
 export function setParentDeathSignal(signal: number): void {
   const PR_SET_PDEATHSIG = 1
   check(prctlCall(PR_SET_PDEATHSIG, signal, 0, 0, 0), 'prctl', 'PR_SET_PDEATHSIG')
+}
+
+const linkatCall = libc.func('int linkat(int from, str a, int to, str b, int flags)')
+const fchownatCall = libc.func('int fchownat(int fd, str path, uint uid, uint gid, int flags)')
+const getdents64Call = libc.func('long getdents64(int fd, void *buffer, size_t size)')
+const lseekCall = libc.func('int64_t lseek(int fd, int64_t offset, int whence)')
+const ioctlCall = libc.func('int ioctl(int fd, ulong request, void *value)')
+
+/** Renames between two open directories; what is there is replaced in the same instant. */
+export function renameReplacing(fromFd: number, from: FileName, toFd: number, to: FileName): void {
+  check(renameat2Call(fromFd, from, toFd, to, 0), 'renameat2', String(to))
+}
+
+/** A second name for a file; a final link is not followed. */
+export function linkat(fromFd: number, from: FileName, toFd: number, to: FileName): void {
+  check(linkatCall(fromFd, from, toFd, to, 0), 'linkat', String(to))
+}
+
+/** Changes the owner of exactly the inode at a descriptor: O_PATH will do, a link is not followed. */
+export function chownByDescriptor(fd: number, uid: number, gid: number): void {
+  check(fchownatCall(fd, '', uid, gid, AT_EMPTY_PATH), 'fchownat', `fd ${fd}`)
+}
+
+/** Fills `buffer` with `struct linux_dirent64` records; returns the bytes used, 0 at the end. */
+export function readDirectoryRecords(fd: number, buffer: Buffer): number {
+  return check(getdents64Call(fd, buffer, buffer.length), 'getdents64', `fd ${fd}`)
+}
+
+/** Continues reading a directory after the record whose `d_off` is `position`; 0n: from its start. */
+export function seekDirectory(fd: number, position: bigint): void {
+  const SEEK_SET = 0
+  const result: number | bigint = lseekCall(fd, position, SEEK_SET)
+  if (result < 0) check(-1, 'lseek', `fd ${fd}`)
+}
+
+/** The next range of a file at or after `offset` that holds data, in bytes; undefined: none. */
+export function findData(fd: number, offset: number): { start: number; end: number } | undefined {
+  const SEEK_DATA = 3
+  const SEEK_HOLE = 4
+  const start = Number(lseekCall(fd, offset, SEEK_DATA))
+  if (start < 0 && koffi.errno() === constants.errno.ENXIO) return undefined
+  check(start, 'lseek(SEEK_DATA)', `fd ${fd}`)
+  return { start, end: check(lseekCall(fd, start, SEEK_HOLE), 'lseek(SEEK_HOLE)', `fd ${fd}`) }
+}
+
+/** Takes "immutable" and "append only" off an open file or directory; false where it had neither. */
+export function clearProtection(fd: number): boolean {
+  const FS_IOC_GETFLAGS = 0x80086601
+  const FS_IOC_SETFLAGS = 0x40086602
+  const PROTECTED = 0x10 | 0x20
+  const flags = Buffer.alloc(8)
+  check(ioctlCall(fd, FS_IOC_GETFLAGS, flags), 'ioctl(FS_IOC_GETFLAGS)', `fd ${fd}`)
+  const before = flags.readUInt32LE(0)
+  if ((before & PROTECTED) === 0) return false
+  flags.writeUInt32LE((before & ~PROTECTED) >>> 0, 0)
+  check(ioctlCall(fd, FS_IOC_SETFLAGS, flags), 'ioctl(FS_IOC_SETFLAGS)', `fd ${fd}`)
+  return true
 }

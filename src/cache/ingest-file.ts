@@ -1,0 +1,160 @@
+import { stat, truncate, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Database } from '../database/database.ts'
+import type { Sha256 } from '../model/digest.ts'
+import { CkptdError } from '../model/errors.ts'
+import type { CheckpointId } from '../model/ids.ts'
+import { fileError, isErrno } from '../os/errno.ts'
+import type { StoreThreads } from './store-threads.ts'
+
+/**
+ * A large file that arrives piece by piece: whoever moves the bytes writes them into `path` at
+ * any offset from `durableBytes` on and reports how far they reach without a gap; they are
+ * hashed in order and made durable behind that frontier.
+ */
+export interface IngestFile extends AsyncDisposable {
+  /** The staging file; it exists, and holds `durableBytes` proven bytes. */
+  readonly path: string
+  /** From here on bytes are to be written. */
+  readonly durableBytes: number
+  /** How far the bytes were hashed: what lies further ahead should not grow without bound. */
+  readonly hashedBytes: number
+  /** All bytes before `frontierBytes` are written. Resolves when they are hashed. */
+  advance(frontierBytes: number): Promise<void>
+  /** Makes what was hashed durable and records it; returns that offset. */
+  flush(): Promise<number>
+  /** The file is whole: its digest. The staging file stays until it becomes an object. */
+  finish(sizeBytes: number): Promise<Sha256>
+  /** Forgets the partial file; its bytes are gone. */
+  discard(): Promise<void>
+}
+
+/** Recorded as durable after so many bytes, which a crash at worst fetches again. */
+const FLUSH_INTERVAL_BYTES = 64 * 1024 * 1024
+
+export async function openIngestFile(
+  context: { database: Database; threads: StoreThreads; directory: string; checkpointId: CheckpointId },
+  key: string,
+  version: string,
+  newName: () => string,
+): Promise<IngestFile> {
+  const { database, threads, directory, checkpointId } = context
+  const recorded = database.ingests.findPartial(checkpointId, key)
+  const usable = recorded?.version === version ? recorded : undefined
+  if (recorded !== undefined && usable === undefined) {
+    database.ingests.removePartial(checkpointId, key)
+    await unlinkIfPresent(join(directory, recorded.staging_name))
+  }
+  const name = usable?.staging_name ?? newName()
+  const path = join(directory, name)
+  if (usable === undefined || (await sizeOf(path)) < usable.durable_bytes) await writeFile(path, '')
+  const prefix =
+    usable === undefined || (await sizeOf(path)) < usable.durable_bytes
+      ? undefined
+      : { bytes: usable.durable_bytes, sha256: usable.prefix_sha256 }
+
+  const { remote, release } = threads.acquire()
+  let follower: { id: number; intact: boolean }
+  try {
+    follower = await remote.followOpen(path, prefix)
+    if (!follower.intact) {
+      // What was recorded is not what the disk holds: nothing of it may be built upon.
+      await remote.followClose(follower.id)
+      await truncate(path, 0)
+      follower = await remote.followOpen(path)
+      database.ingests.removePartial(checkpointId, key)
+    } else if (prefix !== undefined) await truncate(path, prefix.bytes)
+  } catch (error) {
+    release()
+    throw fileError(error, `opening the staging file of ${key}`)
+  }
+  const durableBytes = follower.intact ? (prefix?.bytes ?? 0) : 0
+  let hashedBytes = durableBytes
+  let flushedBytes = durableBytes
+  let frontier = durableBytes
+  let advancing: Promise<void> | undefined
+  let flushing: Promise<number> | undefined
+  let open = true
+
+  const hashToFrontier = async (): Promise<void> => {
+    while (hashedBytes < frontier) {
+      const reached = await remote.followAdvance(follower.id, frontier)
+      if (reached <= hashedBytes)
+        throw new CkptdError('io_error', `the staging file of ${key} is shorter than was written`)
+      hashedBytes = reached
+    }
+  }
+  const flush = async (): Promise<number> => {
+    const mark = await remote.followFlush(follower.id)
+    // Recorded only now: an offset that may be resumed from is durable before it is known.
+    database.ingests.putPartial(checkpointId, {
+      key,
+      version,
+      staging_name: name,
+      durable_bytes: mark.bytes,
+      prefix_sha256: mark.sha256,
+    })
+    flushedBytes = Math.max(flushedBytes, mark.bytes)
+    return mark.bytes
+  }
+  const flushShared = (): Promise<number> => {
+    flushing ??= flush().finally(() => {
+      flushing = undefined
+    })
+    return flushing
+  }
+  const close = async (): Promise<void> => {
+    if (!open) return
+    open = false
+    await advancing?.catch(() => undefined)
+    await flushing?.catch(() => undefined)
+    await remote.followClose(follower.id)
+    release()
+  }
+  return {
+    path,
+    durableBytes,
+    get hashedBytes() {
+      return hashedBytes
+    },
+    advance: async (frontierBytes) => {
+      frontier = Math.max(frontier, frontierBytes)
+      advancing ??= hashToFrontier().finally(() => {
+        advancing = undefined
+      })
+      await advancing
+      if (hashedBytes - flushedBytes >= FLUSH_INTERVAL_BYTES && flushing === undefined)
+        void flushShared().catch(() => undefined)
+    },
+    flush: async () => {
+      await advancing
+      return flushShared()
+    },
+    finish: async (sizeBytes) => {
+      await advancing
+      await flushing?.catch(() => undefined)
+      return remote.followFinish(follower.id, sizeBytes)
+    },
+    discard: async () => {
+      await close()
+      database.ingests.removePartial(checkpointId, key)
+      await unlinkIfPresent(path)
+    },
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return -1
+    throw error
+  }
+}
+
+async function unlinkIfPresent(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT')) throw error
+  })
+}

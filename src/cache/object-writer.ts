@@ -1,0 +1,265 @@
+import { dirname } from 'node:path'
+import type { Database } from '../database/database.ts'
+import type { StoredFile } from '../database/entries.ts'
+import { EMPTY_SHA256, type Sha256 } from '../model/digest.ts'
+import { CkptdError, fromErrorRecord } from '../model/errors.ts'
+import type { CheckpointId } from '../model/ids.ts'
+import type { RelativePath } from '../model/relative-path.ts'
+import { failpoint } from '../os/failpoint.ts'
+import type { Layout } from './layout.ts'
+import type { StoreThreads } from './store-threads.ts'
+import type { PlaceRequest } from './thread/place-files.ts'
+import type { SealRequest, SealResult } from './thread/seal-files.ts'
+
+/** A whole file on its way into the store. */
+export interface IncomingFile {
+  readonly checkpointId: CheckpointId
+  readonly domain: string
+  readonly path: RelativePath
+  /** Absolute path of its bytes, on the store's mount (or anywhere, where `foreign`). */
+  readonly file: string
+  readonly executable: boolean
+  /** About how large it is, for the size of batches. */
+  readonly sizeHintBytes: number
+  readonly expected?: { sizeBytes?: number; sha256?: Sha256 }
+  readonly knownSha256?: Sha256
+  /** A worker's own file: it is linked and stays where it is, and its inode is not trusted. */
+  readonly foreign?: boolean
+}
+
+export interface ObjectWriter {
+  /**
+   * Resolves when the file is an object, durable, and recorded as an entry of its checkpoint.
+   * Rejects with what is wrong with it; then nothing was recorded.
+   */
+  put(file: IncomingFile): Promise<StoredFile>
+}
+
+/** Bounds of one batch: what one flush serves, and what a power cut may undo. */
+const MAX_BATCH_FILES = 512
+const MAX_BATCH_BYTES = 32 * 1024 * 1024
+
+interface Waiting {
+  readonly file: IncomingFile
+  resolve(stored: StoredFile): void
+  reject(error: Error): void
+}
+
+/**
+ * The only way into `objects/`. Files wait here until a store thread is free and then go as one
+ * batch: hashed, checked and flushed → named → directory flushed → recorded. With one file
+ * waiting a batch is one file; under load the flushes are shared.
+ */
+export function objectWriter(
+  database: Database,
+  layout: Layout,
+  threads: StoreThreads,
+): ObjectWriter {
+  const queue: Waiting[] = []
+  let running = 0
+  /** Contents that a batch is about to name; another batch with the same waits for it. */
+  const claims = new Map<string, Promise<void>>()
+
+  const pump = (): void => {
+    while (running < threads.size && queue.length > 0) {
+      running += 1
+      const batch = takeBatch(queue)
+      void runBatch(batch)
+        .catch((error: unknown) => {
+          for (const { reject } of batch)
+            reject(error instanceof Error ? error : new Error(String(error)))
+        })
+        .finally(() => {
+          running -= 1
+          pump()
+        })
+    }
+  }
+
+  const runBatch = async (batch: readonly Waiting[]): Promise<void> => {
+    failpoint('ingest.written')
+    const { remote, release } = threads.acquire()
+    try {
+      const results = await remote.sealFiles(batch.map(({ file }) => sealRequest(file)))
+      const sealed: Sealed[] = []
+      for (const [index, waiting] of batch.entries()) {
+        const result = results[index]
+        if (result?.ok) sealed.push({ waiting, result })
+        else if (result !== undefined) waiting.reject(sealError(waiting.file, result))
+      }
+      for (let rest = sealed; rest.length > 0; ) {
+        const plan = decide(rest)
+        try {
+          if (plan.puts.length > 0)
+            await remote.placeFiles(plan.puts, [...new Set(plan.puts.map(({ to }) => dirname(to)))])
+          recordPlaced(plan.placing)
+        } finally {
+          for (const free of plan.release) free()
+        }
+        failpoint('ingest.recorded')
+        if (plan.obsolete.length > 0) await remote.unlinkFiles(plan.obsolete)
+        await Promise.all(plan.waitFor)
+        rest = plan.later
+      }
+    } finally {
+      release()
+    }
+  }
+
+  /**
+   * Decides, in one step of the main thread, what becomes of each sealed file: its content is
+   * here (recorded at once, so that nothing removes it), it is to be named, or it must wait for
+   * a removal or for another batch.
+   */
+  const decide = (sealed: readonly Sealed[]): Plan => {
+    const plan: Plan = { puts: [], placing: [], obsolete: [], later: [], waitFor: [], release: [] }
+    const here: { one: Sealed; objectId: number | null }[] = []
+    database.transaction(() => {
+      for (const one of sealed) {
+        const { file } = one.waiting
+        if (one.result.sizeBytes === 0) {
+          record(one, null)
+          here.push({ one, objectId: null })
+          continue
+        }
+        const key = objectKey(file, one.result.sha256)
+        const claimed = claims.get(keyText(key))
+        if (claimed !== undefined) {
+          plan.later.push(one)
+          plan.waitFor.push(claimed)
+          continue
+        }
+        const row = database.objects.find(key)
+        if (row?.state === 'live') {
+          record(one, row.id)
+          here.push({ one, objectId: row.id })
+        } else if (row?.state === 'deleting') {
+          plan.later.push(one)
+          plan.waitFor.push(pause())
+        } else {
+          plan.release.push(claim(keyText(key)))
+          plan.placing.push(one)
+          plan.puts.push(placeRequest(one, layout))
+        }
+      }
+    })
+    for (const { one, objectId } of here) {
+      if (!one.waiting.file.foreign) plan.obsolete.push(one.waiting.file.file)
+      one.waiting.resolve(storedFile(one, objectId))
+    }
+    return plan
+  }
+
+  const recordPlaced = (placing: readonly Sealed[]): void => {
+    const ids = database.transaction(() =>
+      placing.map((one) => {
+        const key = objectKey(one.waiting.file, one.result.sha256)
+        const quarantined = database.objects.find(key)
+        if (quarantined !== undefined) database.objects.setState(quarantined.id, 'live')
+        const id = quarantined?.id ?? database.objects.insert(key, one.result.sizeBytes)
+        record(one, id)
+        return id
+      }),
+    )
+    for (const [index, one] of placing.entries())
+      one.waiting.resolve(storedFile(one, ids[index] ?? null))
+  }
+
+  const record = (one: Sealed, objectId: number | null): void =>
+    database.entries.store(one.waiting.file.checkpointId, storedFile(one, objectId))
+
+  const claim = (key: string): (() => void) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    claims.set(key, promise)
+    return () => {
+      claims.delete(key)
+      resolve()
+    }
+  }
+
+  return {
+    put: (file) =>
+      new Promise((resolve, reject) => {
+        queue.push({ file, resolve, reject })
+        // Files of one turn of the event loop go together.
+        if (queue.length === 1) setImmediate(pump)
+      }),
+  }
+}
+
+interface Sealed {
+  readonly waiting: Waiting
+  readonly result: SealResult & { ok: true }
+}
+
+interface Plan {
+  readonly puts: PlaceRequest[]
+  readonly placing: Sealed[]
+  readonly obsolete: string[]
+  readonly later: Sealed[]
+  readonly waitFor: Promise<unknown>[]
+  readonly release: (() => void)[]
+}
+
+function takeBatch(queue: Waiting[]): Waiting[] {
+  let bytes = 0
+  let count = 0
+  for (const { file } of queue) {
+    // A digest that is known costs no reading.
+    bytes += file.knownSha256 === undefined ? file.sizeHintBytes : 0
+    if (count > 0 && bytes > MAX_BATCH_BYTES) break
+    count += 1
+    if (count === MAX_BATCH_FILES) break
+  }
+  return queue.splice(0, count)
+}
+
+function sealRequest(file: IncomingFile): SealRequest {
+  return {
+    path: file.file,
+    executable: file.executable,
+    foreign: file.foreign ?? false,
+    ...(file.expected?.sizeBytes === undefined ? {} : { sizeBytes: file.expected.sizeBytes }),
+    ...(file.expected?.sha256 === undefined ? {} : { sha256: file.expected.sha256 }),
+    ...(file.knownSha256 === undefined ? {} : { knownSha256: file.knownSha256 }),
+  }
+}
+
+function sealError(file: IncomingFile, result: SealResult & { ok: false }): CkptdError {
+  const error = fromErrorRecord(result.error)
+  return new CkptdError(error.code, `${file.path}: ${error.message}`, {
+    details: { ...error.details, path: file.path },
+  })
+}
+
+function objectKey(file: IncomingFile, sha256: Sha256) {
+  return { domain: file.domain, sha256, executable: file.executable ? 1 : 0, copy: 0 } as const
+}
+
+function keyText(key: ReturnType<typeof objectKey>): string {
+  return `${key.domain}/${key.sha256}/${key.executable}`
+}
+
+function placeRequest({ waiting: { file }, result }: Sealed, layout: Layout): PlaceRequest {
+  const how = !file.foreign ? 'rename' : result.copyInstead ? 'copy' : 'link'
+  const { sha256 } = result
+  const to = layout.object({ domain: file.domain, sha256, executable: file.executable, copy: 0 })
+  return { from: file.file, to, how, sha256, executable: file.executable }
+}
+
+function storedFile({ waiting: { file }, result }: Sealed, objectId: number | null): StoredFile {
+  return {
+    path: file.path,
+    executable: file.executable,
+    sizeBytes: result.sizeBytes,
+    sha256: result.sizeBytes === 0 ? EMPTY_SHA256 : result.sha256,
+    objectId,
+  }
+}
+
+/** How long a content that is being removed is waited for before it is looked at again. */
+const REMOVAL_PAUSE_MS = 20
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, REMOVAL_PAUSE_MS))
+}

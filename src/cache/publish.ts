@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { CheckpointRow } from '../database/checkpoints.ts'
+import type { EntryRow } from '../database/entries.ts'
+import type { Sha256 } from '../model/digest.ts'
+import { CkptdError } from '../model/errors.ts'
+import type { CheckpointId } from '../model/ids.ts'
+import { encodeManifestEntry, MANIFEST_HEADER, type ManifestEntry } from '../model/manifest-entry.ts'
+import { resolveLink } from '../model/relative-path.ts'
+import { fileError } from '../os/errno.ts'
+import { failpoint } from '../os/failpoint.ts'
+import { type IngestContext, stagedManifest } from './ingest.ts'
+import { encodeSidecar } from './sidecar.ts'
+import type { Views } from './views.ts'
+
+export interface Publisher {
+  /**
+   * Makes the whole tree of an ingest a ready checkpoint: manifest → references → view →
+   * sidecar → database → flushed. Every step may be repeated after a crash. Throws
+   * `invalid_path` for a link that leaves the tree; then nothing is ready.
+   */
+  publish(id: CheckpointId, nowMs: number): Promise<void>
+  /** Whether a manifest is about to become somebody's, so that it must not be removed. */
+  isClaimed(manifestId: number): boolean
+}
+
+export function publisher(context: IngestContext, views: Views): Publisher {
+  const { database, layout, threads } = context
+  const claims = new Map<number, number>()
+
+  const claim = (manifestId: number): Disposable => {
+    claims.set(manifestId, (claims.get(manifestId) ?? 0) + 1)
+    return {
+      [Symbol.dispose]: () => {
+        const left = (claims.get(manifestId) ?? 1) - 1
+        if (left === 0) claims.delete(manifestId)
+        else claims.set(manifestId, left)
+      },
+    }
+  }
+
+  /** The manifest's row; waits where the same one is being removed. */
+  const insertManifest = async (domain: string, written: WrittenManifest): Promise<number> => {
+    for (;;) {
+      const existing = database.manifests.find(domain, written.digest)
+      if (existing?.state === 'live') return existing.id
+      if (existing === undefined)
+        return database.manifests.insert({
+          domain,
+          digest: written.digest,
+          size_bytes: written.sizeBytes,
+          file_count: written.fileCount,
+          entry_count: written.entryCount,
+        })
+      await new Promise((resolve) => setTimeout(resolve, REMOVAL_PAUSE_MS))
+    }
+  }
+
+  const publish = async (id: CheckpointId, nowMs: number): Promise<void> => {
+    const { domain } = getCheckpoint(context, id)
+    const written = await writeManifest(context, id)
+    await threads.use((remote) =>
+      remote.publishFile(stagedManifest(layout, id), layout.manifest(domain, written.digest)),
+    )
+    const manifestId = await insertManifest(domain, written)
+    using _ = claim(manifestId)
+    await referObjects(context, manifestId, id)
+    failpoint('manifest.recorded')
+    await views.ensure(manifestId)
+    // Read again: it may have been renamed meanwhile.
+    const checkpoint = getCheckpoint(context, id)
+    const ready = {
+      id,
+      manifest_id: manifestId,
+      size_bytes: written.sizeBytes,
+      file_count: written.fileCount,
+      ready_at_ms: nowMs,
+    }
+    const sidecar = encodeSidecar({ ...checkpoint, ...ready }, written.digest)
+    await threads.use((remote) => remote.writeFileDurably(layout.sidecar(id), sidecar))
+    failpoint('publish.sidecar-written')
+    database.transaction(() => {
+      database.checkpoints.setReady(ready)
+      database.ingests.remove(id)
+    })
+    await database.flush()
+    failpoint('publish.recorded')
+  }
+
+  return { publish, isClaimed: (manifestId) => claims.has(manifestId) }
+}
+
+/** How long a manifest that is being removed is waited for before it is looked at again. */
+const REMOVAL_PAUSE_MS = 20
+
+interface WrittenManifest {
+  readonly digest: Sha256
+  readonly sizeBytes: number
+  readonly fileCount: number
+  readonly entryCount: number
+}
+
+function getCheckpoint({ database }: IngestContext, id: CheckpointId): CheckpointRow {
+  const checkpoint = database.checkpoints.find(id)
+  if (checkpoint === undefined) throw new CkptdError('cancelled', 'the checkpoint was removed')
+  return checkpoint
+}
+
+/** Entries handled before others get their turn on the main thread (about a millisecond). */
+const TURN_ENTRIES = 256
+
+async function writeManifest(
+  { database, layout }: IngestContext,
+  id: CheckpointId,
+): Promise<WrittenManifest> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  let fileCount = 0
+  let entryCount = 0
+  let pending = `${MANIFEST_HEADER}\n`
+  try {
+    await using file = await open(stagedManifest(layout, id), 'w', 0o600)
+    const write = async (): Promise<void> => {
+      const bytes = Buffer.from(pending)
+      pending = ''
+      hash.update(bytes)
+      await file.writeFile(bytes)
+    }
+    for (const row of database.entries.iterate(id)) {
+      if (row.kind === 'symlink') assertLinkInside(database, id, row)
+      const entry = manifestEntry(row)
+      pending += `${encodeManifestEntry(entry)}\n`
+      entryCount += 1
+      if (entry.kind === 'file') {
+        fileCount += 1
+        sizeBytes += entry.sizeBytes
+      }
+      if (entryCount % TURN_ENTRIES === 0) await write()
+    }
+    await write()
+  } catch (error) {
+    throw fileError(error, 'writing the manifest')
+  }
+  return { digest: hash.digest('hex') as Sha256, sizeBytes, fileCount, entryCount }
+}
+
+function assertLinkInside(
+  database: IngestContext['database'],
+  id: CheckpointId,
+  row: EntryRow,
+): void {
+  resolveLink(row.path, row.target ?? '', (path) => {
+    const entry = database.entries.find(id, path)
+    return entry?.kind === 'symlink' ? (entry.target ?? '') : undefined
+  })
+}
+
+function manifestEntry(row: EntryRow): ManifestEntry {
+  const { path } = row
+  if (row.kind === 'directory') return { path, kind: 'directory' }
+  if (row.kind === 'symlink') return { path, kind: 'symlink', target: row.target ?? '' }
+  if (row.state !== 'stored' || row.sha256 === null || row.size_bytes === null)
+    throw new CkptdError('internal', `${path} is not stored and cannot be published`)
+  return {
+    path,
+    kind: 'file',
+    sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    executable: row.executable === 1,
+  }
+}
+
+async function referObjects(
+  { database }: IngestContext,
+  manifestId: number,
+  id: CheckpointId,
+): Promise<void> {
+  let after = ''
+  let count = 0
+  let last = ''
+  const add = async (): Promise<void> => {
+    database.manifests.addObjectsOf(manifestId, id, after, last)
+    after = last
+    await turn()
+  }
+  for (const row of database.entries.iterate(id)) {
+    last = row.path
+    if (++count % TURN_ENTRIES === 0) await add()
+  }
+  if (last !== after) await add()
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fsyncSync,
+  futimesSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Sha256 } from '../../model/digest.ts'
+import type { ManifestEntry } from '../../model/manifest-entry.ts'
+import { flushDirectorySync } from '../../os/durable.ts'
+import { fileError, isErrno } from '../../os/errno.ts'
+import { failpoint } from '../../os/failpoint.ts'
+import { syncfs } from '../../os/linux.ts'
+import type { Remote } from '../../os/thread.ts'
+import { objectFileName } from '../layout.ts'
+import { readManifest } from '../read-manifest.ts'
+import { CONSTANT_TIME_S } from './seal-files.ts'
+import { copyDurably } from './place-files.ts'
+import { removeTree } from './remove-tree.ts'
+
+export interface ViewRequest {
+  readonly manifest: string
+  /** The directory of the domain's objects. */
+  readonly objects: string
+  /** Where the view is to be; built beside it under a temporary name. */
+  readonly path: string
+  readonly domain: string
+  readonly manifestId: number
+}
+
+/** What the building thread asks of the thread that owns the database. */
+// oxlint-disable-next-line typescript/consistent-type-definitions -- an interface has no index signature
+export type CopyKeeper = {
+  /** The inode of a content that still takes links, and whether its file is yet to be made. */
+  nextCopy: (
+    manifestId: number,
+    domain: string,
+    sha256: Sha256,
+    executable: boolean,
+    fullCopy: number,
+  ) => { copy: number; make: boolean }
+  copyMade: (
+    manifestId: number,
+    domain: string,
+    sha256: Sha256,
+    executable: boolean,
+    copy: number,
+  ) => void
+}
+
+/** Views under construction; what a crash leaves of them is removed at start. */
+export const BUILDING_PREFIX = '.building-'
+/** Entries linked before others get their turn on this thread. */
+const TURN_ENTRIES = 500
+
+/**
+ * Lays a manifest out as a directory of hard links to its objects: read-only modes, constant
+ * times. Whole or absent: built under a temporary name, flushed, renamed, its parent flushed.
+ */
+export async function buildView(request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
+  const temporary = join(dirname(request.path), `${BUILDING_PREFIX}${randomUUID()}`)
+  try {
+    await build(temporary, request, keeper)
+    failpoint('view.flushed')
+    renameSync(temporary, request.path)
+    flushDirectorySync(dirname(request.path))
+    failpoint('view.renamed')
+  } catch (error) {
+    await removeTree(temporary)
+    throw fileError(error, 'building a view')
+  }
+}
+
+async function build(root: string, request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
+  mkdirSync(root, { mode: 0o755 })
+  const directories: string[] = []
+  const copies = new Map<string, number>()
+  let count = 0
+  for await (const entry of readManifest(request.manifest)) {
+    const path = join(root, entry.path)
+    if (entry.kind === 'directory') {
+      mkdirSync(path, { mode: 0o755 })
+      directories.push(entry.path)
+    } else if (entry.kind === 'symlink') {
+      symlinkSync(entry.target, path)
+      lutimesSync(path, CONSTANT_TIME_S, CONSTANT_TIME_S)
+    } else if (entry.sizeBytes === 0) makeEmptyFile(path, entry.executable)
+    else await linkObject(entry, path, request, copies, keeper)
+    if (++count % TURN_ENTRIES === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (count === 1) failpoint('view.building')
+  }
+  finishDirectories(root, directories)
+}
+
+async function linkObject(
+  entry: ManifestEntry & { kind: 'file' },
+  path: string,
+  request: ViewRequest,
+  copies: Map<string, number>,
+  keeper: Remote<CopyKeeper>,
+): Promise<void> {
+  const { objects, domain, manifestId } = request
+  const { sha256, executable } = entry
+  const file = (copy: number): string => join(objects, objectFileName({ sha256, executable, copy }))
+  const content = objectFileName({ ...entry, copy: 0 })
+  for (;;) {
+    const copy = copies.get(content) ?? 0
+    try {
+      linkSync(file(copy), path)
+      return
+    } catch (error) {
+      if (!isErrno(error, 'EMLINK')) throw error
+      const next = await keeper.nextCopy(manifestId, domain, sha256, executable, copy)
+      if (next.make) {
+        copyDurably({ from: file(0), to: file(next.copy), sha256, executable })
+        flushDirectorySync(objects)
+        await keeper.copyMade(manifestId, domain, sha256, executable, next.copy)
+      }
+      copies.set(content, next.copy)
+    }
+  }
+}
+
+function makeEmptyFile(path: string, executable: boolean): void {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+  try {
+    fchmodSync(fd, executable ? 0o555 : 0o444)
+    futimesSync(fd, CONSTANT_TIME_S, CONSTANT_TIME_S)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Few directories are flushed one by one; many by one flush of the filesystem. */
+const FLUSH_EACH_MAX = 32
+
+function finishDirectories(root: string, directories: readonly string[]): void {
+  const all = ['', ...directories]
+  const rootFd = openSync(root, 'r')
+  try {
+    for (const directory of all.toReversed()) {
+      const path = join(root, directory)
+      chmodSync(path, 0o555)
+      utimesSync(path, CONSTANT_TIME_S, CONSTANT_TIME_S)
+      if (all.length <= FLUSH_EACH_MAX) flushDirectorySync(path)
+    }
+    if (all.length > FLUSH_EACH_MAX) syncfs(rootFd)
+  } finally {
+    closeSync(rootFd)
+  }
+}

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { fileError, isErrno } from '../../os/errno.ts'
+import { dropFromPageCache } from '../../os/linux.ts'
+import { hashRangeSync } from './hash-file.ts'
+
+export interface VerifyRequest {
+  readonly path: string
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly mode: number
+}
+
+/** Undefined for a sound object, else what is wrong with it, in words. */
+export type VerifyResult = string | undefined
+
+/** Read at once before others get their turn on this thread. */
+const TURN_BYTES = 8 * 1024 * 1024
+
+/** Reads an object's bytes and compares them with its name. */
+export async function verifyObject(request: VerifyRequest): Promise<VerifyResult> {
+  let fd: number
+  try {
+    fd = openSync(request.path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return 'the file is missing'
+    throw fileError(error, `opening ${request.path}`)
+  }
+  try {
+    const stat = fstatSync(fd)
+    if (stat.size !== request.sizeBytes)
+      return `the file has ${stat.size} bytes instead of ${request.sizeBytes}`
+    if ((stat.mode & 0o7777) !== request.mode)
+      return `the file has mode ${(stat.mode & 0o7777).toString(8)} instead of ${request.mode.toString(8)}`
+    const hash = createHash('sha256')
+    // What the page cache holds is not what the disk holds: clean pages are dropped first (those
+    // in use by a job's mapping stay). Afterwards the read must not push hotter data out.
+    dropFromPageCache(fd, 0, 0)
+    for (let at = 0; at < request.sizeBytes; ) {
+      const end = Math.min(request.sizeBytes, at + TURN_BYTES)
+      const reached = hashRangeSync(hash, fd, at, end)
+      if (reached < end) return `the file ends after ${reached} bytes`
+      at = reached
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    dropFromPageCache(fd, 0, 0)
+    const actual = hash.digest('hex')
+    return actual === request.sha256 ? undefined : `the bytes have SHA-256 ${actual}`
+  } catch (error) {
+    if (isErrno(error, 'EIO')) return 'the disk cannot read it (EIO)'
+    throw fileError(error, `reading ${request.path}`)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,16 @@
+import Sqlite from 'better-sqlite3'
+import { workerData } from 'node:worker_threads'
+import { serveThread } from '../os/thread.ts'
+
+const db = new Sqlite((workerData as { path: string }).path, { timeout: 0 })
+db.pragma('synchronous = NORMAL')
+db.pragma('wal_autocheckpoint = 0')
+
+export const walCheckpointHandlers = {
+  /** Moves what the log holds into the database file, as far as no reader needs the log. */
+  checkpoint: (): void => {
+    db.pragma('wal_checkpoint(PASSIVE)')
+  },
+}
+
+serveThread(walCheckpointHandlers)
