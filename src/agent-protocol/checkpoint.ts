@@ -54,7 +54,6 @@ export const Checkpoint = Type.Object(
     pinned_source: Type.Optional(Type.String({ description: 'what exactly was fetched' })),
     progress: Type.Optional(Progress),
     error: Type.Optional(ErrorBody),
-    damaged: Type.Optional(Type.Array(Type.String(), { description: 'paths whose bytes went bad' })),
     used_by: Type.Array(
       Type.Object({ job_uuid: Type.String(), name: Type.String(), mounted_workers: Type.Integer() }),
     ),

@@ -23,6 +23,8 @@ export interface IngestFile extends AsyncDisposable {
   advance(frontierBytes: number): Promise<void>
   /** Makes what was hashed durable and records it; returns that offset. */
   flush(): Promise<number>
+  /** The same for a whole file, from then on recorded as another version of its key. */
+  flushAs(version: string): Promise<number>
   /** The file is whole: its digest. The staging file stays until it becomes an object. */
   finish(sizeBytes: number): Promise<Sha256>
   /** Forgets the partial file; its bytes are gone. */
@@ -84,16 +86,18 @@ export async function openIngestFile(
       hashedBytes = reached
     }
   }
+  let recordedVersion = version
   const flush = async (): Promise<number> => {
     const mark = await remote.followFlush(follower.id)
     // Recorded only now: an offset that may be resumed from is durable before it is known.
     database.ingests.putPartial(checkpointId, {
       key,
-      version,
+      version: recordedVersion,
       staging_name: name,
       durable_bytes: mark.bytes,
       prefix_sha256: mark.sha256,
     })
+    await database.flush()
     flushedBytes = Math.max(flushedBytes, mark.bytes)
     return mark.bytes
   }
@@ -128,6 +132,12 @@ export async function openIngestFile(
     },
     flush: async () => {
       await advancing
+      return flushShared()
+    },
+    flushAs: async (next) => {
+      await advancing
+      await flushing
+      recordedVersion = next
       return flushShared()
     },
     finish: async (sizeBytes) => {

@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../database/database.ts'
-import type { EntryTotals, StoredFile } from '../database/entries.ts'
+import type { EntryRow, EntryTotals, StoredFile } from '../database/entries.ts'
 import type { Sha256 } from '../model/digest.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_TREE_ENTRIES } from '../model/limits.ts'
-import { parentDirectories, quoteName, type RelativePath } from '../model/relative-path.ts'
+import { parentDirectories, quoteName, type RelativePath, resolveLink } from '../model/relative-path.ts'
 import { formatBytes } from '../model/size-text.ts'
 import { type IngestFile, openIngestFile } from './ingest-file.ts'
 import type { Layout } from './layout.ts'
@@ -35,6 +35,8 @@ export interface Ingest {
   newStagingName(): string
   addDirectory(path: RelativePath): void
   addSymlink(path: RelativePath, target: string): void
+  /** Records several things in one transaction. */
+  together(work: () => void): void
   /** Records files to be fetched; several at once are one transaction. */
   planFiles(files: readonly PlannedFile[]): void
   /** Replaces what was recorded of a planned file (its pin became known, say). */
@@ -43,8 +45,19 @@ export interface Ingest {
   listPlanned(after: string, limit: number): PlannedFile[]
   /** Forgets the planned files that are not stored (of an extraction that begins again). */
   dropPlanned(): void
+  /** Whether the list of planned files is complete; survives a restart. */
+  isPlanned(): boolean
+  markPlanned(): void
   /** Whether a file of this path is stored already. */
   hasStored(path: RelativePath): boolean
+  /** What is recorded under a path. */
+  find(path: RelativePath): EntryRow | undefined
+  /** Everything recorded, in path order; a file keeps its plan after it is stored. */
+  iterate(): Generator<EntryRow>
+  /** Stores a planned path as a second name of a stored file: the same object. */
+  storeLink(path: RelativePath, target: RelativePath): StoredFile
+  /** Removes the links that lead out of the tree and returns them; the whole tree must be known. */
+  dropEscapingSymlinks(): { path: RelativePath; why: string }[]
   totals(): EntryTotals
   /** Stores a whole staging file under a planned path; resolves when it is durable and recorded. */
   storeFile(file: StagedFile): Promise<StoredFile>
@@ -52,6 +65,8 @@ export interface Ingest {
   openFile(key: string, version: string): Promise<IngestFile>
   /** Stores a file opened with `openFile` and finished; its partial record goes. */
   storeOpened(file: StagedFile & { key: string; knownSha256: Sha256 }): Promise<StoredFile>
+  /** What is recorded of a large file of which a part is durable. */
+  findPartial(key: string): { readonly version: string; readonly durableBytes: number } | undefined
   /** Forgets a partial that serves no more (an archive's spool). */
   forgetPartial(key: string): void
 }
@@ -170,6 +185,7 @@ export async function openIngest(
       claimPath(path, 'symlink')
       entries.insertSymlink(checkpointId, path, target)
     },
+    together: (work) => database.transaction(work),
     planFiles: (files) =>
       database.transaction(() => {
         for (const { path, plan, sizeBytes } of files) {
@@ -188,6 +204,7 @@ export async function openIngest(
       const left = entries.totals(checkpointId)
       entryCount = left.entries
       treeBytes = left.bytes
+      knownDirectories.clear()
     },
     listPlanned: (after, limit) =>
       entries.listPlanned(checkpointId, after, limit).map((row) => ({
@@ -195,7 +212,37 @@ export async function openIngest(
         sizeBytes: row.size_bytes ?? undefined,
         plan: JSON.parse(row.plan ?? 'null') as unknown,
       })),
+    isPlanned: () => ingests.find(checkpointId)?.planned === 1,
+    markPlanned: () => ingests.setPlanned(checkpointId, true),
     hasStored: (path) => entries.find(checkpointId, path)?.state === 'stored',
+    find: (path) => entries.find(checkpointId, path),
+    iterate: () => entries.iterate(checkpointId),
+    storeLink: (path, target) => {
+      const row = entries.find(checkpointId, target)
+      if (row?.kind !== 'file' || row.state !== 'stored' || row.sha256 === null)
+        throw new CkptdError('internal', `${quoteName(target)} is no stored file`)
+      const stored = {
+        path,
+        executable: row.executable === 1,
+        sizeBytes: row.size_bytes ?? 0,
+        sha256: row.sha256,
+        objectId: row.object_id,
+      }
+      entries.store(checkpointId, stored)
+      return stored
+    },
+    dropEscapingSymlinks: () => {
+      const dropped: { path: RelativePath; why: string }[] = []
+      for (const { path, target } of entries.iterateSymlinks(checkpointId))
+        try {
+          assertLinkInside(database, checkpointId, path, target ?? '')
+        } catch (error) {
+          if (!(error instanceof CkptdError)) throw error
+          dropped.push({ path, why: error.message })
+        }
+      for (const { path } of dropped) entries.remove(checkpointId, path)
+      return dropped
+    },
     totals: () => entries.totals(checkpointId),
     storeFile: (file) => put(file),
     openFile: (key, version) =>
@@ -205,9 +252,26 @@ export async function openIngest(
       ingests.removePartial(checkpointId, file.key)
       return stored
     },
+    findPartial: (key) => {
+      const row = ingests.findPartial(checkpointId, key)
+      return row && { version: row.version, durableBytes: row.durable_bytes }
+    },
     forgetPartial: (key) => ingests.removePartial(checkpointId, key),
   }
   return ingest
+}
+
+/** Throws `invalid_path` where a link of an ingest leads out of its tree. */
+export function assertLinkInside(
+  database: Database,
+  id: CheckpointId,
+  path: RelativePath,
+  target: string,
+): void {
+  resolveLink(path, target, (through) => {
+    const entry = database.entries.find(id, through)
+    return entry?.kind === 'symlink' ? (entry.target ?? '') : undefined
+  })
 }
 
 /** The path below an ingest's directory where its manifest is written. */

@@ -7,10 +7,9 @@ import type { Sha256 } from '../model/digest.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
 import { encodeManifestEntry, MANIFEST_HEADER, type ManifestEntry } from '../model/manifest-entry.ts'
-import { resolveLink } from '../model/relative-path.ts'
 import { fileError } from '../os/errno.ts'
 import { failpoint } from '../os/failpoint.ts'
-import { type IngestContext, stagedManifest } from './ingest.ts'
+import { assertLinkInside, type IngestContext, stagedManifest } from './ingest.ts'
 import { encodeSidecar } from './sidecar.ts'
 import type { Views } from './views.ts'
 
@@ -128,7 +127,7 @@ async function writeManifest(
       await file.writeFile(bytes)
     }
     for (const row of database.entries.iterate(id)) {
-      if (row.kind === 'symlink') assertLinkInside(database, id, row)
+      if (row.kind === 'symlink') assertLinkInside(database, id, row.path, row.target ?? '')
       const entry = manifestEntry(row)
       pending += `${encodeManifestEntry(entry)}\n`
       entryCount += 1
@@ -143,17 +142,6 @@ async function writeManifest(
     throw fileError(error, 'writing the manifest')
   }
   return { digest: hash.digest('hex') as Sha256, sizeBytes, fileCount, entryCount }
-}
-
-function assertLinkInside(
-  database: IngestContext['database'],
-  id: CheckpointId,
-  row: EntryRow,
-): void {
-  resolveLink(row.path, row.target ?? '', (path) => {
-    const entry = database.entries.find(id, path)
-    return entry?.kind === 'symlink' ? (entry.target ?? '') : undefined
-  })
 }
 
 function manifestEntry(row: EntryRow): ManifestEntry {

@@ -134,6 +134,7 @@ export function entryStatements(db: Sqlite) {
       totals.get(id) ?? { entries: 0, files: 0, stored_files: 0, bytes: 0, stored_bytes: 0, unknown_sizes: 0 },
     /** Removes up to 1000 planned entries; true while there may be more. */
     removeSomePlanned: (id: CheckpointId): boolean => removeSomePlanned.run(id, id).changes > 0,
+    remove: (id: CheckpointId, path: RelativePath) => void removeOne.run(id, path),
     /** Removes up to 256 entries and returns their objects' ids; undefined at the end. */
     removeSome: (id: CheckpointId): number[] | undefined => {
       const rows = some.all(id)

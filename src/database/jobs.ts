@@ -31,6 +31,7 @@ export interface WorkerRow {
   readonly exit_code: number | null
   readonly discard_output: number
   readonly output_checkpoint_id: CheckpointId | null
+  readonly output_kept_until_ms: number | null
   readonly error: string | null
   readonly held_by: string | null
   readonly mounted_at_ms: number | null
@@ -100,6 +101,9 @@ export function jobStatements(db: Sqlite) {
   const setOutput = db.prepare<[string, string, number]>(
     'UPDATE workers SET output_checkpoint_id = ? WHERE job_id = ? AND worker = ?',
   )
+  const setOutputKept = db.prepare<[number, string, number]>(
+    'UPDATE workers SET output_kept_until_ms = ? WHERE job_id = ? AND worker = ?',
+  )
   const setFinished = db.prepare<[string, number]>(
     `UPDATE workers SET state = 'finished', held_by = NULL WHERE job_id = ? AND worker = ?`,
   )
@@ -154,6 +158,8 @@ export function jobStatements(db: Sqlite) {
     setWorkerDiscard: (id: JobId, n: number) => void setDiscard.run(id, n),
     setWorkerOutput: (id: JobId, n: number, checkpoint: CheckpointId) =>
       void setOutput.run(checkpoint, id, n),
+    setWorkerOutputKept: (id: JobId, n: number, untilMs: number) =>
+      void setOutputKept.run(untilMs, id, n),
     setWorkerFinished: (id: JobId, n: number) => void setFinished.run(id, n),
     countUnfinishedWorkers: (id: JobId): number => unfinished.get(id)?.left ?? 0,
     /** The unfinished jobs that are configured to use a checkpoint. */

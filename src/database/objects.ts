@@ -38,10 +38,9 @@ export function objectStatements(db: Sqlite) {
   const inState = db.prepare<[string], ObjectRow>(
     'SELECT * FROM objects WHERE state = ? ORDER BY id LIMIT 256',
   )
-  const unreferenced = db.prepare<[], ObjectRow>(
-    `SELECT o.* FROM objects o WHERE o.state <> 'deleting'
-       AND NOT EXISTS (SELECT 1 FROM manifest_objects m WHERE m.object_id = o.id)
-       AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.object_id = o.id) ORDER BY o.id LIMIT 256`,
+  const quarantinedOf = db.prepare<[number], { count: number }>(
+    `SELECT count(*) AS count FROM objects o JOIN manifest_objects m ON m.object_id = o.id
+     WHERE o.state = 'quarantined' AND m.manifest_id = ?`,
   )
   const referenced = db.prepare<[number, number], { found: number }>(
     `SELECT EXISTS (SELECT 1 FROM manifest_objects WHERE object_id = ?)
@@ -65,8 +64,7 @@ export function objectStatements(db: Sqlite) {
     remove: (id: number) => void remove.run(id),
     /** Up to 256 of them. */
     listInState: (state: ObjectRow['state']) => inState.all(state),
-    /** Up to 256 objects that nothing refers to and nobody has marked. */
-    listUnreferenced: () => unreferenced.all(),
+    countQuarantinedOf: (manifestId: number): number => quarantinedOf.get(manifestId)?.count ?? 0,
     isReferenced: (id: number): boolean => referenced.get(id, id)?.found === 1,
   }
 }

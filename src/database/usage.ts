@@ -26,7 +26,12 @@ export function usageStatements(db: Sqlite) {
          JOIN leases l ON l.view_id = v.id WHERE m.object_id = o.id) THEN size_bytes END), 0) AS in_use_bytes
      FROM objects o`,
   )
+  const staging = db.prepare<[], { bytes: number }>(
+    'SELECT coalesce(sum(durable_bytes), 0) AS bytes FROM partials',
+  )
   return {
+    /** Of partial files, as far as they are durable. */
+    getStagingBytes: (): number => staging.get()?.bytes ?? 0,
     listProjects: () => projects.all(),
     getStore: (): StoreUsage =>
       store.get() ?? { objects: 0, physical_bytes: 0, reclaimable_bytes: 0, in_use_bytes: 0 },

@@ -18,3 +18,12 @@ export const MAX_JOB_CHECKPOINTS = 64
 export const MAX_JOB_WORKERS = 1024
 /** One manifest line, in bytes: a path and a target, escaped, and what stands beside them. */
 export const MAX_MANIFEST_LINE_BYTES = 32_768
+/**
+ * What an archive may expand to per byte of its own, beyond a free allowance. Weights shrink to
+ * two thirds at best; deflate's own limit is 1032 to 1, reached by zeros. So zeros up to the
+ * allowance are fine, and beyond it a small download cannot fill a disk.
+ */
+export const MAX_EXPANSION_RATIO = 200
+export const FREE_EXPANSION_BYTES = 8 * 1024 ** 3
+/** A zip's list of its members, in bytes: about 250 for each of as many as a tree may have. */
+export const MAX_ZIP_DIRECTORY_BYTES = 512 * 1024 ** 2

@@ -39,11 +39,20 @@ export const FAILPOINTS = [
   'capture.ingested',
   'capture.published',
   'capture.cleaned',
+  'mountd.marked',
   'mountd.output-made',
+  'mountd.part-attached',
   'mountd.view-attached',
+  'mountd.output-attached',
+  'mountd.mounted',
+  'mountd.cdi-written',
+  'mountd.release-recorded',
   'mountd.view-detached',
+  'mountd.released',
+  'mountd.copied',
   'mountd.taken-over',
   'mountd.handed-over',
+  'mountd.discarded',
 ] as const
 export type Failpoint = (typeof FAILPOINTS)[number]
 

@@ -1,5 +1,5 @@
-import koffi from 'koffi'
 import { constants } from 'node:os'
+import koffi from 'koffi'
 
 /**
  * The Linux calls that Node.js has no function for, through FFI on glibc. Numbers are those of
@@ -48,9 +48,7 @@ const openTreeCall = libc.func('long syscall(long n, int fd, str path, uint flag
 const mountSetattrCall = libc.func(
   'long syscall(long n, int fd, str path, uint flags, void *attr, size_t size)',
 )
-const moveMountCall = libc.func(
-  'long syscall(long n, int from, str a, int to, str b, uint flags)',
-)
+const moveMountCall = libc.func('long syscall(long n, int from, str a, int to, str b, uint flags)')
 const mountCall = libc.func('int mount(str source, str target, str type, ulong flags, str data)')
 const umount2 = libc.func('int umount2(str target, int flags)')
 const fstatfsCall = libc.func('int fstatfs(int fd, void *buf)')
@@ -82,7 +80,10 @@ const prctlCall = libc.func('int prctl(int option, ulong a, ulong b, ulong c, ul
 const NAME_BY_ERRNO = new Map(Object.entries(constants.errno).map(([name, n]) => [n, name]))
 
 /** The error codes that Node's own functions report by number only. */
-const EXTRA_ERRNO = new Map([[122, 'EDQUOT'], [116, 'ESTALE']])
+const EXTRA_ERRNO = new Map([
+  [122, 'EDQUOT'],
+  [116, 'ESTALE'],
+])
 
 /** The symbolic name of a failure's errno ("ENOSPC", "EDQUOT", …) or undefined. */
 export function errnoName(error: unknown): string | undefined {
@@ -118,7 +119,11 @@ export function openat2(
   how.writeBigUInt64LE(BigInt(options.flags | O_CLOEXEC), 0)
   how.writeBigUInt64LE(BigInt(options.mode ?? 0), 8)
   how.writeBigUInt64LE(BigInt(options.resolve), 16)
-  return check(openat2Call(SYS.openat2, directoryFd, path, how, how.length), 'openat2', String(path))
+  return check(
+    openat2Call(SYS.openat2, directoryFd, path, how, how.length),
+    'openat2',
+    String(path),
+  )
 }
 
 /** A detached copy of the mount subtree at an open descriptor; returns its descriptor. */
@@ -137,16 +142,30 @@ export function mountSetattr(
   attr.writeBigUInt64LE(BigInt(options.set), 0)
   attr.writeBigUInt64LE(BigInt(options.propagation ?? 0), 16)
   const flags = AT_EMPTY_PATH | (options.recursive ? AT_RECURSIVE : 0)
-  check(mountSetattrCall(SYS.mount_setattr, fd, '', flags, attr, attr.length), 'mount_setattr', `fd ${fd}`)
+  check(
+    mountSetattrCall(SYS.mount_setattr, fd, '', flags, attr, attr.length),
+    'mount_setattr',
+    `fd ${fd}`,
+  )
 }
 
 /** Attaches a detached mount at an open directory. */
 export function moveMount(mountFd: number, targetFd: number): void {
   const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-  check(moveMountCall(SYS.move_mount, mountFd, '', targetFd, '', flags), 'move_mount', `fd ${targetFd}`)
+  check(
+    moveMountCall(SYS.move_mount, mountFd, '', targetFd, '', flags),
+    'move_mount',
+    `fd ${targetFd}`,
+  )
 }
 
-export function mount(source: string, target: string, type: string, flags: number, data: string): void {
+export function mount(
+  source: string,
+  target: string,
+  type: string,
+  flags: number,
+  data: string,
+): void {
   check(mountCall(source, target, type, flags, data), 'mount', target)
 }
 
@@ -219,9 +238,17 @@ export function mkdirat(directoryFd: number, name: string, mode: number): void {
   check(mkdiratCall(directoryFd, name, mode), 'mkdirat', name)
 }
 
-export function unlinkat(directoryFd: number, name: FileName, options: { directory: boolean }): void {
+export function unlinkat(
+  directoryFd: number,
+  name: FileName,
+  options: { directory: boolean },
+): void {
   const AT_REMOVEDIR = 0x200
-  check(unlinkatCall(directoryFd, name, options.directory ? AT_REMOVEDIR : 0), 'unlinkat', String(name))
+  check(
+    unlinkatCall(directoryFd, name, options.directory ? AT_REMOVEDIR : 0),
+    'unlinkat',
+    String(name),
+  )
 }
 
 /** Renames between two open directories and never replaces what is there. */

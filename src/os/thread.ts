@@ -21,6 +21,7 @@ type Message =
   | { kind: 'call'; id: number; name: string; args: unknown[] }
   | { kind: 'result'; id: number; value: unknown }
   | { kind: 'error'; id: number; error: ErrorRecord }
+  | { kind: 'stop' }
 
 interface Pending {
   resolve(value: unknown): void
@@ -55,6 +56,9 @@ class Channel {
   }
 
   async receive(message: Message): Promise<void> {
+    // In a thread this ends the thread alone, and between two pieces of its work: a thread that
+    // is terminated while it loads a native module takes the whole process with it.
+    if (message.kind === 'stop') process.exit(0)
     if (message.kind === 'call') {
       try {
         const handler = this.#handlers[message.name]
@@ -102,12 +106,14 @@ export function startThread<H extends Handlers>(
   })
   const channel = new Channel((message) => worker.postMessage(message), options.handlers ?? {})
   let ending = false
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   worker.on('message', (message: Message) => void channel.receive(message))
   worker.on('error', (error: Error) => {
     channel.close(error)
     options.onDeath?.(error)
   })
   worker.on('exit', (status) => {
+    end()
     const error = new CkptdError('unavailable', `the thread ${options.name} ended (${status})`)
     channel.close(error)
     if (!ending && status === 0) options.onDeath?.(error)
@@ -116,7 +122,8 @@ export function startThread<H extends Handlers>(
     remote: channel.remote as unknown as Remote<H>,
     [Symbol.asyncDispose]: async () => {
       ending = true
-      await worker.terminate()
+      worker.postMessage({ kind: 'stop' } satisfies Message)
+      await ended
     },
   }
 }

@@ -12,11 +12,13 @@ import { removeTree } from './remove-tree.ts'
 import { scanHandlers } from './scan.ts'
 import { sealFiles } from './seal-files.ts'
 import { verifyObject } from './verify-objects.ts'
+import { walkHandlers } from './walk.ts'
 
 /** Everything that touches many bytes or many names, or waits for the disk. */
 export const storeHandlers = {
   ...followHandlers,
   ...scanHandlers,
+  ...walkHandlers,
   sealFiles,
   placeFiles,
   verifyObject,

@@ -131,6 +131,7 @@ CREATE TABLE workers (
   exit_code INTEGER,
   discard_output INTEGER NOT NULL DEFAULT 0,
   output_checkpoint_id TEXT,
+  output_kept_until_ms INTEGER,         -- the output directory stays until then
   error TEXT,                           -- JSON ErrorRecord
   held_by TEXT,                         -- JSON array of holders
   mounted_at_ms INTEGER,

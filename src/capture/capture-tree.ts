@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import type { Ingest } from '../cache/ingest.ts'
+import type { StoreThreads } from '../cache/store-threads.ts'
+import type { WalkedEntry } from '../cache/thread/walk.ts'
+import { failpoint } from '../os/failpoint.ts'
+
+export interface CaptureProgress {
+  filesDone: number
+  bytesDone: number
+}
+
+export interface CaptureResult {
+  /** Entries that no checkpoint can hold; the log names the first of them. */
+  readonly leftOut: number
+}
+
+/** Files on their way into the store at once; their names wait in memory. */
+const MAX_UNDER_WAY = 1024
+/** Entries left out that the log names; the rest is counted. */
+const MAX_NAMED = 100
+
+type WalkedFile = WalkedEntry & { kind: 'file' }
+
+/**
+ * Puts a tree that was handed over into the store without copying bytes: its files are hashed
+ * where they are and linked. Never fails because of an entry: what a checkpoint cannot hold is
+ * left out, counted and named. A file that somebody still writes throws `worker_running`;
+ * asked again, it goes on where it was.
+ */
+export async function captureTree(context: {
+  ingest: Ingest
+  threads: StoreThreads
+  /** Absolute. */
+  root: string
+  log: (line: string) => void
+  onProgress: (progress: CaptureProgress) => void
+  signal: AbortSignal
+}): Promise<CaptureResult> {
+  const { ingest, threads, root, log, signal } = context
+  const progress: CaptureProgress = { filesDone: 0, bytesDone: 0 }
+  let leftOut = 0
+  const leave = (why: string): void => {
+    leftOut += 1
+    if (leftOut <= MAX_NAMED) log(`Left out: ${why}`)
+  }
+  const done = (file: WalkedFile): void => {
+    progress.filesDone += 1
+    progress.bytesDone += file.sizeBytes
+    context.onProgress(progress)
+  }
+
+  ingest.dropPlanned()
+  const underWay = new Set<Promise<void>>()
+  let failure: unknown
+  const store = async (file: WalkedFile): Promise<void> => {
+    try {
+      const { path, sizeBytes, executable } = file
+      await ingest.storeFile({ path, sizeBytes, executable, file: join(root, path), foreign: true })
+      done(file)
+    } catch (error) {
+      failure ??= error
+    }
+  }
+
+  for await (const page of pages(threads, root)) {
+    signal.throwIfAborted()
+    const files: WalkedFile[] = []
+    for (const entry of page) {
+      if (entry.kind === 'left-out') leave(entry.why)
+      else if (entry.kind === 'directory') ingest.addDirectory(entry.path)
+      else if (ingest.hasStored(entry.path)) {
+        if (entry.kind === 'file') done(entry)
+      } else if (entry.kind === 'symlink') ingest.addSymlink(entry.path, entry.target)
+      else files.push(entry)
+    }
+    ingest.planFiles(files.map(({ path, sizeBytes }) => ({ path, sizeBytes, plan: null })))
+    for (const file of files) {
+      const stored: Promise<void> = store(file).finally(() => underWay.delete(stored))
+      underWay.add(stored)
+    }
+    while (underWay.size > MAX_UNDER_WAY) await Promise.race(underWay)
+    if (failure !== undefined) break
+  }
+  await Promise.all(underWay)
+  if (failure !== undefined) throw failure
+  for (const { why } of ingest.dropEscapingSymlinks()) leave(why)
+  if (leftOut > MAX_NAMED) log(`Left out: ${leftOut - MAX_NAMED} more entries`)
+  failpoint('capture.ingested')
+  return { leftOut }
+}
+
+async function* pages(threads: StoreThreads, root: string): AsyncGenerator<WalkedEntry[]> {
+  const { remote, release } = threads.acquire()
+  try {
+    const walk = await remote.walkOpen(root)
+    for (;;) {
+      const page = await remote.walkNext(walk)
+      if (page.length === 0) return
+      yield page
+    }
+  } finally {
+    release()
+  }
+}

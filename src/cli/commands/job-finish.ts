@@ -1,0 +1,86 @@
+import type { Worker } from '../../agent-protocol/job.ts'
+import { MAX_JOB_WORKERS } from '../../model/limits.ts'
+import { finishJob, finishWorker, getJob } from '../api/job-calls.ts'
+import { errorText, fromErrorBody } from '../command-error.ts'
+import { type AddCommand, nonEmpty, positiveInteger } from '../command-host.ts'
+import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
+import { finishJobToTheEnd, finishWorkerToTheEnd } from '../finishing.ts'
+import { untilInterrupted } from '../interruption.ts'
+import { openLiveLine } from '../live-line.ts'
+import type { Session } from '../session.ts'
+import { fitWidth } from '../text/display-width.ts'
+import { jobText } from '../text/job-text.ts'
+import { printable } from '../text/printable.ts'
+
+interface Options {
+  readonly worker?: number
+  readonly discardOutput?: boolean
+  readonly wait: boolean
+}
+
+export const addJobFinishCommand: AddCommand = (parent, host) => {
+  parent
+    .command('finish')
+    .summary('finish a job whose runner is gone')
+    .description(
+      'Finishes a job or one of its workers: releases the mounts and saves the output. This is the way out when the runner died. It waits until that is done; Ctrl-C stops the waiting only.',
+    )
+    .argument('<job>', 'its id or name', nonEmpty('the job'))
+    .option('--worker <n>', 'this worker only', positiveInteger('--worker', MAX_JOB_WORKERS))
+    .option('--discard-output', 'throw away what the workers wrote instead of saving it')
+    .option('--no-wait', 'only begin the finishing, and show how far it is')
+    .action(async (ref: string, options: Options) => {
+      await host.act((session) => finish(session, ref, options))
+    })
+}
+
+async function finish(session: Session, ref: string, options: Options): Promise<number> {
+  // By its id from here on: a name would mean another job as soon as a newer one has it.
+  const { id } = await getJob(session.api, ref)
+  return untilInterrupted(
+    session.io,
+    async (signal) => {
+      const workers = await finishWorkers(session, id, options, signal)
+      const job = await getJob(session.api, id)
+      const shown = options.worker === undefined ? job : workers[0]
+      session.answer(shown, () => jobText({ ...job, workers }))
+      return statusOf(session, workers)
+    },
+    (signal) => {
+      const again = session.commandLine(`job show ${printable(id)}`)
+      session.io.stderr.write(`ckpt: stopped waiting; the finishing goes on. See: ${again}\n`)
+      return exitOfSignal(signal)
+    },
+  )
+}
+
+/** The workers it was asked for, finished unless nobody waits for that. */
+async function finishWorkers(
+  session: Session,
+  job: string,
+  { worker, wait, discardOutput }: Options,
+  signal: AbortSignal,
+): Promise<Worker[]> {
+  const { api, io } = session
+  const request = discardOutput === true ? { discard_output: true } : {}
+  if (!wait) {
+    const call = { request, signal, waitSeconds: 0 }
+    if (worker !== undefined) return [await finishWorker(api, job, worker, call)]
+    return (await finishJob(api, job, call)).workers
+  }
+  using live = openLiveLine(io.stderr, io.clock)
+  const onUnfinished = (text: string): void =>
+    live.update({ line: (columns) => fitWidth(text, columns), text, key: text })
+  const finishing = { request, signal, retryRefusals: false, onUnfinished }
+  if (worker !== undefined) return [await finishWorkerToTheEnd(session, job, worker, finishing)]
+  return (await finishJobToTheEnd(session, job, finishing)).workers
+}
+
+/** A worker that is finished although its output could not be saved is a failure to be told. */
+function statusOf({ io }: Session, workers: readonly Worker[]): number {
+  const failed = workers.find(({ state, error }) => state === 'finished' && error !== undefined)
+  if (failed?.error === undefined) return EXIT_CODES.ok.status
+  const error = fromErrorBody(failed.error, { exit: 'output_not_saved' })
+  io.stderr.write(errorText(`worker ${failed.worker}: ${error.message}`, error.hint))
+  return error.status
+}

@@ -1,0 +1,25 @@
+import type { FastifyError } from 'fastify'
+import { CkptdError, toErrorRecord } from '../../model/errors.ts'
+import type { ErrorBody } from '../../agent-protocol/checkpoint.ts'
+
+/** The body of an error: `errorMessage` and `message` are what the trainML client reads. */
+export function errorAnswer(error: unknown): {
+  status: number
+  body: ErrorBody & { errorMessage: string }
+} {
+  const known = toCkptdError(error)
+  return { status: known.status, body: { errorMessage: known.message, ...errorBody(known) } }
+}
+
+export function errorBody(error: CkptdError): ErrorBody {
+  const { code, message, hint, retryable, details } = error
+  return { code, message, hint, retryable, details: { ...details } }
+}
+
+export function toCkptdError(error: unknown): CkptdError {
+  if (error instanceof CkptdError) return error
+  const { statusCode, validation, message } = error as Partial<FastifyError>
+  if (validation !== undefined || (statusCode !== undefined && statusCode < 500))
+    return new CkptdError('invalid_request', `Invalid Request - ${message ?? ''}`)
+  return new CkptdError('internal', toErrorRecord(error).message, { cause: error })
+}

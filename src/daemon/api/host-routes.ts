@@ -1,0 +1,87 @@
+import { Type } from 'typebox'
+import { DaemonStatus, DiskUsage, MountRow } from '../../agent-protocol/host.ts'
+import type { Context } from '../context.ts'
+import type { Api } from './api.ts'
+import { ProjectQuery, projectOf } from './request-params.ts'
+
+/** Stored free of charge for each project: 50 GB, decimal. */
+const FREE_ALLOTMENT_BYTES = 50e9
+
+export function hostRoutes(api: Api, context: Context): void {
+  const { store, config } = context
+  const { database } = store
+
+  api.get('/v1/status', { schema: { response: { 200: DaemonStatus } } }, () => {
+    const availability = context.helper.availability()
+    return {
+      version: context.version,
+      state: context.state(),
+      pid: process.pid,
+      data_dir: config.data_dir,
+      runtime_dir: config.runtime_dir,
+      mounts: availability.available
+        ? { available: true }
+        : { available: false, reason: availability.reason },
+      transfers: context.transfers.running,
+      mounted_workers: database.jobs.listWorkersIn('mounted').length,
+    }
+  })
+
+  api.get('/v1/mounts', { schema: { querystring: ProjectQuery, response: { 200: Type.Array(MountRow) } } }, (request) => {
+    const project = projectOf(request)
+    return (['mounted', 'finishing'] as const).flatMap((state) =>
+      database.jobs.listWorkersIn(state).flatMap((worker) => {
+        const job = database.jobs.find(worker.job_id)
+        if (job?.project !== project) return []
+        return [
+          {
+            job_uuid: job.id,
+            job_name: job.name,
+            project_uuid: job.project,
+            worker: worker.worker,
+            state,
+            path: `${config.runtime_dir}/jobs/${job.id}/${worker.worker}/checkpoint`,
+            checkpoints: database.jobs.listCheckpoints(job.id).map((used) => ({
+              checkpoint_uuid: used.checkpoint_id,
+              name: used.checkpoint_name,
+            })),
+            since: new Date(worker.mounted_at_ms ?? job.created_at_ms).toISOString(),
+          },
+        ]
+      }),
+    )
+  })
+
+  api.get('/v1/df', { schema: { response: { 200: DiskUsage } } }, async () => {
+    const space = await store.space.usage()
+    const usage = database.usage.getStore()
+    const projects = database.usage.listProjects()
+    const logical = projects.reduce((sum, { bytes }) => sum + bytes, 0)
+    return {
+      data_dir: config.data_dir,
+      filesystem: {
+        size: space.sizeBytes,
+        free: space.freeBytes,
+        min_free: space.floorBytes,
+        reserved: space.reservedBytes,
+      },
+      store: {
+        physical: usage.physical_bytes,
+        logical,
+        saved_by_sharing: Math.max(0, logical - (usage.physical_bytes - usage.reclaimable_bytes)),
+        reclaimable: usage.reclaimable_bytes,
+        in_use: usage.in_use_bytes,
+        staging: database.usage.getStagingBytes(),
+        objects: usage.objects,
+      },
+      projects: projects.map(({ project, checkpoints, bytes }) => ({
+        project_uuid: project,
+        checkpoints,
+        logical: bytes,
+        billed: bytes,
+        free_allotment_left: Math.max(0, FREE_ALLOTMENT_BYTES - bytes),
+        billable: Math.max(0, bytes - FREE_ALLOTMENT_BYTES),
+      })),
+    }
+  })
+}

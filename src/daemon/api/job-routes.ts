@@ -1,0 +1,100 @@
+import { Type } from 'typebox'
+import {
+  FinishRequest,
+  Job,
+  JobCreate,
+  type MountEvent,
+  MountPending,
+  MountRequest,
+  MountResult,
+  Worker,
+} from '../../agent-protocol/job.ts'
+import type { JobRow, WorkerRow } from '../../database/jobs.ts'
+import { parseProject } from '../../model/ids.ts'
+import type { Context } from '../context.ts'
+import { within } from '../single-flight.ts'
+import type { Api } from './api.ts'
+import { sendEvents } from './event-stream.ts'
+import { jobResource, workerResource } from './job-resource.ts'
+import { ProjectQuery, projectOf, ReferenceParams, WaitQuery } from './request-params.ts'
+
+/** How often a waiting runner is told what it waits for. */
+const PENDING_INTERVAL_MS = 1_000
+
+const WorkerParams = Type.Object({ reference: Type.String(), worker: Type.Integer({ minimum: 1 }) })
+
+export function jobRoutes(api: Api, context: Context): void {
+  const { jobs, mounts, finishes } = context
+  const find = (request: { params: { reference: string }; query: { project_uuid?: string } }): JobRow =>
+    jobs.get(projectOf(request), request.params.reference)
+
+  api.post('/v1/jobs', { schema: { querystring: ProjectQuery, body: JobCreate, response: { 200: Job } } }, async (request) => {
+    const project = parseProject(request.body.project_uuid ?? request.query.project_uuid ?? 'default')
+    return jobResource(context, await jobs.register(project, request.body))
+  })
+  api.get('/v1/jobs', { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Job) } } }, (request) =>
+    jobs.list(projectOf(request)).map((row) => jobResource(context, row)),
+  )
+  api.get('/v1/jobs/:reference', { schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Job } } }, (request) =>
+    jobResource(context, find(request)),
+  )
+
+  api.post('/v1/jobs/:reference/workers/:worker/mount', { schema: { params: WorkerParams, querystring: WaitQuery, body: Type.Optional(MountRequest), response: { 200: MountResult, 202: MountPending } } }, async (request, reply) => {
+    const job = find(request)
+    const { worker } = request.params
+    jobs.getWorker(job, worker)
+    const mounting = mounts.mount(job, worker, request.body ?? {})
+    if (request.headers.accept === 'application/x-ndjson')
+      return sendEvents(reply, (signal) => followMount(context, job, worker, mounting, signal))
+    const result = await within(mounting, (request.query.wait ?? 0) * 1000 + GRACE_MS)
+    if (result !== undefined) return result
+    reply.status(202)
+    return mounts.pending(job, worker)
+  })
+
+  api.post('/v1/jobs/:reference/workers/:worker/finish', { schema: { params: WorkerParams, querystring: WaitQuery, body: Type.Optional(FinishRequest), response: { 200: Worker, 202: Worker } } }, async (request, reply) => {
+    const job = find(request)
+    const { worker } = request.params
+    await finishes.begin(job, worker, request.body ?? {})
+    const isDone = (): boolean => jobs.getWorker(job, worker).state === 'finished'
+    if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
+    return workerResource(context, job, jobs.getWorker(job, worker))
+  })
+
+  api.post('/v1/jobs/:reference/finish', { schema: { params: ReferenceParams, querystring: WaitQuery, body: Type.Optional(FinishRequest), response: { 200: Job, 202: Job } } }, async (request, reply) => {
+    const job = find(request)
+    const workers: WorkerRow[] = context.store.database.jobs.listWorkers(job.id)
+    for (const { worker } of workers) await finishes.begin(job, worker, request.body ?? {})
+    const isDone = (): boolean => jobs.get(job.project, job.id).status === 'finished'
+    if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
+    return jobResource(context, jobs.get(job.project, job.id))
+  })
+}
+
+/** Even without `wait`, what is done in a moment is answered with 200. */
+const GRACE_MS = 100
+
+async function waitFor(context: Context, isDone: () => boolean, seconds: number): Promise<boolean> {
+  const untilMs = context.now() + seconds * 1000 + GRACE_MS
+  for (;;) {
+    if (isDone()) return true
+    const leftMs = untilMs - context.now()
+    if (leftMs <= 0) return false
+    await context.finishes.changed.wait({ timeoutMs: Math.min(leftMs, PENDING_INTERVAL_MS) })
+  }
+}
+
+async function* followMount(
+  context: Context,
+  job: JobRow,
+  worker: number,
+  mounting: Promise<MountResult>,
+  signal: AbortSignal,
+): AsyncGenerator<MountEvent> {
+  for (;;) {
+    const mount = await within(mounting, PENDING_INTERVAL_MS)
+    if (mount !== undefined) return yield { type: 'result', mount }
+    if (signal.aborted) return
+    yield { type: 'pending', pending: context.mounts.pending(job, worker) }
+  }
+}

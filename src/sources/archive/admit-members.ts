@@ -1,0 +1,81 @@
+import { join } from 'node:path'
+import type { Ingest } from '../../cache/ingest.ts'
+import { quoteName } from '../../model/relative-path.ts'
+import { memberError } from './archive-error.ts'
+import { type Extracted, type ExtractionParent, stagedBytes } from './extraction-protocol.ts'
+import type { ExtractionRequest } from './extraction-request.ts'
+import type { LinkMember, SymlinkMember } from './member.ts'
+import { memberPlan } from './member-plan.ts'
+import type { ProgressKeeper } from './progress-keeper.ts'
+import type { SpaceAccount } from './space-account.ts'
+import type { StoreQueue } from './store-queue.ts'
+
+/** What the taking in of members and of large files shares. */
+export interface AdmissionContext {
+  readonly request: ExtractionRequest
+  readonly progress: ProgressKeeper
+  readonly queue: StoreQueue
+  readonly space: SpaceAccount
+}
+
+/** Takes reported members into the tree: planned in the archive's order, then stored in any. */
+export function admitMembers(context: AdmissionContext): ExtractionParent['report'] {
+  const { progress, queue, request, space } = context
+  const { ingest, name } = request
+  return async (members, readBytes) => {
+    ingest.together(() => {
+      for (const member of members) planMember(ingest, name, member)
+    })
+    let files = 0
+    let bytes = 0
+    for (const member of members)
+      if (member.kind === 'file') {
+        const { executable, path, sizeBytes, stagingName } = member
+        const file = join(ingest.directory, stagingName)
+        queue.add(path, ingest.storeFile({ path, file, executable, sizeBytes }), sizeBytes)
+        space.take(stagedBytes(sizeBytes))
+        files += 1
+        bytes += sizeBytes
+      } else if (member.kind === 'link') {
+        const { path, target } = member
+        const link = queue.stored(target).then(() => ingest.storeLink(path, target))
+        queue.add(path, link, 0)
+      }
+    progress.wrote(files, bytes, readBytes)
+    await queue.room()
+  }
+}
+
+function planMember(ingest: Ingest, archive: string, member: Extracted): void {
+  switch (member.kind) {
+    case 'directory':
+      return ingest.addDirectory(member.path)
+    case 'symlink':
+      return addSymlink(ingest, member)
+    case 'link':
+      return planLink(ingest, archive, member)
+    case 'file': {
+      const { index, path, sizeBytes } = member
+      return ingest.planFiles([{ path, sizeBytes, plan: memberPlan(index) }])
+    }
+  }
+}
+
+function addSymlink(ingest: Ingest, { path, target }: SymlinkMember): void {
+  const recorded = ingest.find(path)
+  // By an earlier run; or the archive says the same thing twice.
+  if (recorded?.kind === 'symlink' && recorded.target === target) return
+  ingest.addSymlink(path, target)
+}
+
+function planLink(ingest: Ingest, archive: string, { index, path, target }: LinkMember): void {
+  const earlier = ingest.find(target)
+  if (earlier?.kind !== 'file')
+    throw memberError(
+      archive,
+      path,
+      `is a hard link to ${quoteName(target)}, which is ${earlier === undefined ? 'not among the members before it' : `a ${earlier.kind}`}`,
+    )
+  const sizeBytes = earlier.size_bytes ?? undefined
+  ingest.planFiles([{ path, sizeBytes, plan: memberPlan(index) }])
+}

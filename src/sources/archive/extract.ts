@@ -1,0 +1,39 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { unlinkIfPresentSync } from '../../os/durable.ts'
+import { failpoint } from '../../os/failpoint.ts'
+import { extractOnce } from './extract-once.ts'
+import type { ExtractionRequest } from './extraction-request.ts'
+import { progressKeeper } from './progress-keeper.ts'
+import { cancelled, isShortage, spaceWaiter } from './space-waiter.ts'
+
+/**
+ * Extracts an archive into an ingest: resolves when every member is stored, durable and
+ * recorded. Begun again after a crash it passes over what is stored already. Rejects with
+ * `bad_archive`, `invalid_path`, `limit_exceeded` or `too_large` where the archive is at fault,
+ * `cancelled` where the signal was; a shortage of space is waited out.
+ */
+export async function extractArchive(request: ExtractionRequest): Promise<void> {
+  const { ingest, signal } = request
+  const progress = progressKeeper(request.onProgress)
+  const waitForSpace = spaceWaiter(request, progress)
+  for (;;) {
+    if (signal.aborted) throw cancelled(signal)
+    const prefix = ingest.newStagingName()
+    try {
+      await extractOnce(request, { prefix, progress, waitForSpace })
+      break
+    } catch (error) {
+      if (!isShortage(error)) throw error
+      // A failed write or flush may have lost bytes: what is not stored is extracted anew.
+      await removeStaged(ingest.directory, prefix)
+      await waitForSpace(error)
+    }
+  }
+  failpoint('transfer.extracted')
+}
+
+async function removeStaged(directory: string, prefix: string): Promise<void> {
+  for (const name of await readdir(directory))
+    if (name.startsWith(`${prefix}.`)) unlinkIfPresentSync(join(directory, name))
+}

@@ -1,0 +1,32 @@
+import type { CkptdError } from '../../model/errors.ts'
+import type { HeldAnswer } from './held-answer.ts'
+import type { Pin } from './pin.ts'
+import type { Pulse } from './pulse.ts'
+import type { StagingTarget } from './staging-target.ts'
+
+/** How far a file may be fetched; `changed` fires when that, or what is free, changes. */
+export interface FetchLimit {
+  readonly bytes: number
+  readonly changed: Pulse
+}
+
+export interface RangedFile {
+  readonly url: URL
+  readonly pin: Pin
+  readonly sizeBytes: number
+  readonly fromBytes: number
+  readonly target: StagingTarget
+  readonly limit: FetchLimit
+  /** The answer with the file's beginning, where it is at hand. */
+  readonly held: HeldAnswer | undefined
+}
+
+/** The server does not answer ranges of the pinned version as it must; nothing was mixed. */
+export class RangesRefused extends Error {
+  readonly error: CkptdError
+  constructor(error: CkptdError) {
+    super(error.message)
+    this.name = 'RangesRefused'
+    this.error = error
+  }
+}
