@@ -1,6 +1,7 @@
-import { stat, truncate, unlink, writeFile } from 'node:fs/promises'
+import { chmod, stat, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../database/database.ts'
+import type { PartialRow } from '../database/ingests.ts'
 import type { Sha256 } from '../model/digest.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
@@ -19,7 +20,12 @@ export interface IngestFile extends AsyncDisposable {
   readonly durableBytes: number
   /** How far the bytes were hashed: what lies further ahead should not grow without bound. */
   readonly hashedBytes: number
-  /** All bytes before `frontierBytes` are written. Resolves when they are hashed. */
+  /**
+   * All bytes before `frontierBytes` are written. Resolves when they are hashed. Once a flush
+   * failed, the file can never become durable, only another beginning from `durableBytes` can:
+   * this rejects at once, unless it was for want of space, which the writer waits out; `flush`
+   * and `finish` always reject then.
+   */
   advance(frontierBytes: number): Promise<void>
   /** Makes what was hashed durable and records it; returns that offset. */
   flush(): Promise<number>
@@ -42,18 +48,24 @@ export async function openIngestFile(
 ): Promise<IngestFile> {
   const { database, threads, directory, checkpointId } = context
   const recorded = database.ingests.findPartial(checkpointId, key)
-  const usable = recorded?.version === version ? recorded : undefined
+  const usable =
+    recorded?.version === version && (await isIntact(join(directory, recorded.staging_name), recorded))
+      ? recorded
+      : undefined
   if (recorded !== undefined && usable === undefined) {
     database.ingests.removePartial(checkpointId, key)
     await unlinkIfPresent(join(directory, recorded.staging_name))
   }
   const name = usable?.staging_name ?? newName()
   const path = join(directory, name)
-  if (usable === undefined || (await sizeOf(path)) < usable.durable_bytes) await writeFile(path, '')
+  try {
+    if (usable === undefined) await writeFile(path, '')
+    else await chmod(path, 0o600)
+  } catch (error) {
+    throw fileError(error, `opening the staging file of ${key}`)
+  }
   const prefix =
-    usable === undefined || (await sizeOf(path)) < usable.durable_bytes
-      ? undefined
-      : { bytes: usable.durable_bytes, sha256: usable.prefix_sha256 }
+    usable === undefined ? undefined : { bytes: usable.durable_bytes, sha256: usable.prefix_sha256 }
 
   const { remote, release } = threads.acquire()
   let follower: { id: number; intact: boolean }
@@ -78,6 +90,9 @@ export async function openIngestFile(
   let flushing: Promise<number> | undefined
   let open = true
 
+  /** Why the bytes after the recorded ones are lost. */
+  let lost: CkptdError | undefined
+
   const hashToFrontier = async (): Promise<void> => {
     while (hashedBytes < frontier) {
       const reached = await remote.followAdvance(follower.id, frontier)
@@ -88,7 +103,10 @@ export async function openIngestFile(
   }
   let recordedVersion = version
   const flush = async (): Promise<number> => {
-    const mark = await remote.followFlush(follower.id)
+    const mark = await remote.followFlush(follower.id).catch((error: unknown) => {
+      lost ??= fileError(error, `flushing the staging file of ${key}`)
+      throw lost
+    })
     // Recorded only now: an offset that may be resumed from is durable before it is known.
     database.ingests.putPartial(checkpointId, {
       key,
@@ -127,8 +145,13 @@ export async function openIngestFile(
         advancing = undefined
       })
       await advancing
-      if (hashedBytes - flushedBytes >= FLUSH_INTERVAL_BYTES && flushing === undefined)
-        void flushShared().catch(() => undefined)
+      if (lost !== undefined && !isShortage(lost)) throw lost
+      const due = hashedBytes - flushedBytes >= FLUSH_INTERVAL_BYTES
+      // Its failure is kept, and thrown by whatever is asked next.
+      if (due && flushing === undefined && lost === undefined)
+        void flushShared().catch((error: unknown) => {
+          lost ??= fileError(error, `flushing the staging file of ${key}`)
+        })
     },
     flush: async () => {
       await advancing
@@ -143,6 +166,7 @@ export async function openIngestFile(
     finish: async (sizeBytes) => {
       await advancing
       await flushing?.catch(() => undefined)
+      if (lost !== undefined) throw lost
       return remote.followFinish(follower.id, sizeBytes)
     },
     discard: async () => {
@@ -154,11 +178,18 @@ export async function openIngestFile(
   }
 }
 
-async function sizeOf(path: string): Promise<number> {
+/** Passing states, which whoever fetches waits out instead of giving up. */
+function isShortage(error: CkptdError): boolean {
+  return error.code === 'no_space' || error.code === 'no_quota'
+}
+
+/** Whether a partial file is there, long enough, and no object: that must never be written. */
+async function isIntact(path: string, recorded: PartialRow): Promise<boolean> {
   try {
-    return (await stat(path)).size
+    const { nlink, size } = await stat(path)
+    return nlink === 1 && size >= recorded.durable_bytes
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return -1
+    if (isErrno(error, 'ENOENT')) return false
     throw error
   }
 }

@@ -8,6 +8,7 @@ import type { CheckpointId } from '../model/ids.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_TREE_ENTRIES } from '../model/limits.ts'
 import { parentDirectories, quoteName, type RelativePath, resolveLink } from '../model/relative-path.ts'
 import { formatBytes } from '../model/size-text.ts'
+import { fileError } from '../os/errno.ts'
 import { type IngestFile, openIngestFile } from './ingest-file.ts'
 import type { Layout } from './layout.ts'
 import type { ObjectWriter } from './object-writer.ts'
@@ -99,7 +100,11 @@ export async function openIngest(
   const { database, layout, threads, writer } = context
   const { entries, ingests } = database
   const directory = layout.ingest(checkpointId)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw fileError(error, 'making a staging directory')
+  }
   // Names of an earlier run are never reused: its partial files keep theirs.
   const run = Date.now().toString(36)
   let serial = 0
@@ -153,6 +158,19 @@ export async function openIngest(
     count(path)
   }
 
+  /** One transaction; a throw rolls back what was counted too. */
+  const together = (work: () => void): void => {
+    const counted = { entryCount, treeBytes }
+    try {
+      database.transaction(work)
+    } catch (error) {
+      entryCount = counted.entryCount
+      treeBytes = counted.treeBytes
+      knownDirectories.clear()
+      throw error
+    }
+  }
+
   const put = (file: StagedFile, knownSha256?: Sha256): Promise<StoredFile> =>
     writer.put({
       checkpointId,
@@ -185,9 +203,9 @@ export async function openIngest(
       claimPath(path, 'symlink')
       entries.insertSymlink(checkpointId, path, target)
     },
-    together: (work) => database.transaction(work),
+    together,
     planFiles: (files) =>
-      database.transaction(() => {
+      together(() => {
         for (const { path, plan, sizeBytes } of files) {
           claimPath(path, 'file')
           entries.insertPlanned(checkpointId, path, plan, sizeBytes ?? null)
@@ -250,6 +268,8 @@ export async function openIngest(
     storeOpened: async (file) => {
       const stored = await put(file, file.knownSha256)
       ingests.removePartial(checkpointId, file.key)
+      await database.flush()
+      await threads.use((remote) => remote.unlinkFiles([file.file]))
       return stored
     },
     findPartial: (key) => {

@@ -1,15 +1,18 @@
 import { dirname } from 'node:path'
 import type { Database } from '../database/database.ts'
 import type { StoredFile } from '../database/entries.ts'
+import type { ObjectKey } from '../database/objects.ts'
 import { EMPTY_SHA256, type Sha256 } from '../model/digest.ts'
 import { CkptdError, fromErrorRecord } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
 import type { RelativePath } from '../model/relative-path.ts'
 import { failpoint } from '../os/failpoint.ts'
 import type { Layout } from './layout.ts'
+import type { Remote } from '../os/thread.ts'
 import type { StoreThreads } from './store-threads.ts'
 import type { PlaceRequest } from './thread/place-files.ts'
 import type { SealRequest, SealResult } from './thread/seal-files.ts'
+import type { StoreHandlers } from './thread/store-thread.ts'
 
 /** A whole file on its way into the store. */
 export interface IncomingFile {
@@ -33,7 +36,16 @@ export interface ObjectWriter {
    * Rejects with what is wrong with it; then nothing was recorded.
    */
   put(file: IncomingFile): Promise<StoredFile>
+  /**
+   * Runs `work` while no file of this content is named; those that arrive wait. For whoever
+   * takes the name of an object away.
+   */
+  withoutNaming<T>(key: ContentKey, work: () => Promise<T>): Promise<T>
+  /** Whether a content is about to be named, so that its row must not be marked for removal. */
+  isClaimed(key: ContentKey): boolean
 }
+
+type ContentKey = Omit<ObjectKey, 'copy'>
 
 /** Bounds of one batch: what one flush serves, and what a power cut may undo. */
 const MAX_BATCH_FILES = 512
@@ -54,6 +66,7 @@ export function objectWriter(
   database: Database,
   layout: Layout,
   threads: StoreThreads,
+  sweep: () => Promise<void>,
 ): ObjectWriter {
   const queue: Waiting[] = []
   let running = 0
@@ -90,9 +103,7 @@ export function objectWriter(
       for (let rest = sealed; rest.length > 0; ) {
         const plan = decide(rest)
         try {
-          if (plan.puts.length > 0)
-            await remote.placeFiles(plan.puts, [...new Set(plan.puts.map(({ to }) => dirname(to)))])
-          recordPlaced(plan.placing)
+          await name(plan, remote)
         } finally {
           for (const free of plan.release) free()
         }
@@ -106,6 +117,17 @@ export function objectWriter(
     }
   }
 
+  const name = async (plan: Plan, remote: Remote<StoreHandlers>): Promise<void> => {
+    if (plan.puts.length === 0) return
+    await remote.placeFiles(plan.puts, [...new Set(plan.puts.map(({ to }) => dirname(to)))])
+    try {
+      recordPlaced(plan.placing)
+    } catch (error) {
+      await remote.unplaceFiles(plan.puts)
+      throw error
+    }
+  }
+
   /**
    * Decides, in one step of the main thread, what becomes of each sealed file: its content is
    * here (recorded at once, so that nothing removes it), it is to be named, or it must wait for
@@ -114,7 +136,8 @@ export function objectWriter(
   const decide = (sealed: readonly Sealed[]): Plan => {
     const plan: Plan = { puts: [], placing: [], obsolete: [], later: [], waitFor: [], release: [] }
     const here: { one: Sealed; objectId: number | null }[] = []
-    database.transaction(() => {
+    let sweepFirst = false
+    const sort = (): void => {
       for (const one of sealed) {
         const { file } = one.waiting
         if (one.result.sizeBytes === 0) {
@@ -135,16 +158,27 @@ export function objectWriter(
           here.push({ one, objectId: row.id })
         } else if (row?.state === 'deleting') {
           plan.later.push(one)
-          plan.waitFor.push(pause())
+          sweepFirst = true
         } else {
-          plan.release.push(claim(keyText(key)))
+          plan.release.push(claim(key, row !== undefined))
           plan.placing.push(one)
-          plan.puts.push(placeRequest(one, layout))
+          const put = placeRequest(one, layout)
+          plan.puts.push(put)
+          // Its bytes are now in another inode.
+          if (put.how === 'rewrite' && !stays(file)) plan.obsolete.push(file.file)
         }
       }
-    })
+    }
+    try {
+      database.transaction(sort)
+    } catch (error) {
+      for (const free of plan.release) free()
+      throw error
+    }
+    // Whoever marked it may have failed to remove it: joined or done, and its failure is heard.
+    if (sweepFirst) plan.waitFor.push(sweep())
     for (const { one, objectId } of here) {
-      if (!one.waiting.file.foreign) plan.obsolete.push(one.waiting.file.file)
+      if (!stays(one.waiting.file)) plan.obsolete.push(one.waiting.file.file)
       one.waiting.resolve(storedFile(one, objectId))
     }
     return plan
@@ -168,13 +202,22 @@ export function objectWriter(
   const record = (one: Sealed, objectId: number | null): void =>
     database.entries.store(one.waiting.file.checkpointId, storedFile(one, objectId))
 
-  const claim = (key: string): (() => void) => {
+  /** Takes the right to name a content; `present` where the database has a row of it. */
+  const claim = (key: ContentKey, present: boolean): (() => void) => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    claims.set(key, promise)
+    claims.set(keyText(key), promise)
     return () => {
-      claims.delete(key)
+      claims.delete(keyText(key))
       resolve()
+      if (present) forgetUnreferenced(key)
     }
+  }
+
+  /** What lost its last reference while it was claimed was not marked then. */
+  const forgetUnreferenced = (key: ContentKey): void => {
+    const row = database.objects.find({ ...key, copy: 0 })
+    if (row !== undefined && !database.objects.isReferenced(row.id))
+      database.objects.setState(row.id, 'deleting')
   }
 
   return {
@@ -184,6 +227,18 @@ export function objectWriter(
         // Files of one turn of the event loop go together.
         if (queue.length === 1) setImmediate(pump)
       }),
+    isClaimed: (key) => claims.has(keyText(key)),
+    withoutNaming: async (key, work) => {
+      const text = keyText(key)
+      for (let claimed = claims.get(text); claimed !== undefined; claimed = claims.get(text))
+        await claimed
+      const free = claim(key, true)
+      try {
+        return await work()
+      } finally {
+        free()
+      }
+    },
   }
 }
 
@@ -236,13 +291,23 @@ function objectKey(file: IncomingFile, sha256: Sha256) {
   return { domain: file.domain, sha256, executable: file.executable ? 1 : 0, copy: 0 } as const
 }
 
-function keyText(key: ReturnType<typeof objectKey>): string {
+function keyText(key: ContentKey): string {
   return `${key.domain}/${key.sha256}/${key.executable}`
 }
 
+/**
+ * Whether the file keeps its own name: a worker's output stays whole until its checkpoint is
+ * ready, and a file whose offset was acknowledged stays until the database is flushed, so that
+ * a power cut in between finds it where the offset says.
+ */
+function stays(file: IncomingFile): boolean {
+  return file.foreign === true || file.knownSha256 !== undefined
+}
+
 function placeRequest({ waiting: { file }, result }: Sealed, layout: Layout): PlaceRequest {
-  const how = !file.foreign ? 'rename' : result.copyInstead ? 'copy' : 'link'
-  const { sha256 } = result
+  const { sha256, by } = result
+  const inode = stays(file) ? 'link' : 'rename'
+  const how = by === 'rewriting' ? 'rewrite' : by === 'copy' ? 'copy' : inode
   const to = layout.object({ domain: file.domain, sha256, executable: file.executable, copy: 0 })
   return { from: file.file, to, how, sha256, executable: file.executable }
 }
@@ -255,11 +320,4 @@ function storedFile({ waiting: { file }, result }: Sealed, objectId: number | nu
     sha256: result.sizeBytes === 0 ? EMPTY_SHA256 : result.sha256,
     objectId,
   }
-}
-
-/** How long a content that is being removed is waited for before it is looked at again. */
-const REMOVAL_PAUSE_MS = 20
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, REMOVAL_PAUSE_MS))
 }

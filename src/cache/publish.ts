@@ -22,15 +22,23 @@ export interface Publisher {
   publish(id: CheckpointId, nowMs: number): Promise<void>
   /** Whether a manifest is about to become somebody's, so that it must not be removed. */
   isClaimed(manifestId: number): boolean
+  /** Manifests whose publishing failed since the last call: nobody's, if no other has them. */
+  takeAbandoned(): number[]
 }
 
-export function publisher(context: IngestContext, views: Views): Publisher {
+export function publisher(
+  context: IngestContext,
+  views: Views,
+  dropManifest: (manifestId: number) => Promise<void>,
+): Publisher {
   const { database, layout, threads } = context
   const claims = new Map<number, number>()
+  const abandoned = new Set<number>()
 
-  const claim = (manifestId: number): Disposable => {
+  const claim = (manifestId: number): Disposable & { readonly manifestId: number } => {
     claims.set(manifestId, (claims.get(manifestId) ?? 0) + 1)
     return {
+      manifestId,
       [Symbol.dispose]: () => {
         const left = (claims.get(manifestId) ?? 1) - 1
         if (left === 0) claims.delete(manifestId)
@@ -39,31 +47,40 @@ export function publisher(context: IngestContext, views: Views): Publisher {
     }
   }
 
-  /** The manifest's row; waits where the same one is being removed. */
-  const insertManifest = async (domain: string, written: WrittenManifest): Promise<number> => {
+  /** The manifest's row, claimed in the same step; one that is being removed goes first. */
+  const claimManifest = async (
+    domain: string,
+    written: WrittenManifest,
+  ): Promise<ReturnType<typeof claim>> => {
     for (;;) {
       const existing = database.manifests.find(domain, written.digest)
-      if (existing?.state === 'live') return existing.id
+      if (existing?.state === 'live') return claim(existing.id)
       if (existing === undefined)
-        return database.manifests.insert({
-          domain,
-          digest: written.digest,
-          size_bytes: written.sizeBytes,
-          file_count: written.fileCount,
-          entry_count: written.entryCount,
-        })
-      await new Promise((resolve) => setTimeout(resolve, REMOVAL_PAUSE_MS))
+        return claim(
+          database.manifests.insert({
+            domain,
+            digest: written.digest,
+            size_bytes: written.sizeBytes,
+            file_count: written.fileCount,
+            entry_count: written.entryCount,
+          }),
+        )
+      // Joins the removal under way, or finishes one that failed.
+      await dropManifest(existing.id)
     }
   }
 
-  const publish = async (id: CheckpointId, nowMs: number): Promise<void> => {
+  const fill = async (
+    id: CheckpointId,
+    manifestId: number,
+    written: WrittenManifest,
+    nowMs: number,
+  ): Promise<void> => {
     const { domain } = getCheckpoint(context, id)
-    const written = await writeManifest(context, id)
+    // After its row: the removal of an equal manifest ends with the removal of this file.
     await threads.use((remote) =>
       remote.publishFile(stagedManifest(layout, id), layout.manifest(domain, written.digest)),
     )
-    const manifestId = await insertManifest(domain, written)
-    using _ = claim(manifestId)
     await referObjects(context, manifestId, id)
     failpoint('manifest.recorded')
     await views.ensure(manifestId)
@@ -87,11 +104,29 @@ export function publisher(context: IngestContext, views: Views): Publisher {
     failpoint('publish.recorded')
   }
 
-  return { publish, isClaimed: (manifestId) => claims.has(manifestId) }
-}
+  const publish = async (id: CheckpointId, nowMs: number): Promise<void> => {
+    const { domain } = getCheckpoint(context, id)
+    const written = await writeManifest(context, id)
+    using claimed = await claimManifest(domain, written)
+    const { manifestId } = claimed
+    try {
+      await fill(id, manifestId, written, nowMs)
+    } catch (error) {
+      abandoned.add(manifestId)
+      throw error
+    }
+  }
 
-/** How long a manifest that is being removed is waited for before it is looked at again. */
-const REMOVAL_PAUSE_MS = 20
+  return {
+    publish,
+    isClaimed: (manifestId) => claims.has(manifestId),
+    takeAbandoned: () => {
+      const all = [...abandoned]
+      abandoned.clear()
+      return all
+    },
+  }
+}
 
 interface WrittenManifest {
   readonly digest: Sha256

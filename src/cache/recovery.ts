@@ -4,6 +4,7 @@ import { isUuid } from '../model/ids.ts'
 import type { IngestContext } from './ingest.ts'
 import { parseObjectFileName, viewName } from './layout.ts'
 import type { Removal } from './removal.ts'
+import { encodeSidecar } from './sidecar.ts'
 import type { StoreThreads } from './store-threads.ts'
 import type { Views } from './views.ts'
 
@@ -24,6 +25,7 @@ export type RecoveryStep =
   | { readonly kind: 'finish-removal'; readonly checkpointId: CheckpointId }
   | { readonly kind: 'drop-failed-ingest'; readonly checkpointId: CheckpointId }
   | { readonly kind: 'remove-orphan-sidecar'; readonly path: string }
+  | { readonly kind: 'write-sidecar'; readonly checkpointId: CheckpointId }
 
 /** Finds what is to be done; changes nothing. Yields steps as it reads, so memory is bounded. */
 export async function* planRecovery(context: IngestContext): AsyncGenerator<RecoveryStep> {
@@ -32,7 +34,8 @@ export async function* planRecovery(context: IngestContext): AsyncGenerator<Reco
   for await (const name of names(threads, layout.staging)) {
     const known = isUuid(name) && database.ingests.find(name as CheckpointId) !== undefined
     // A worker's output that was handed over belongs to its job, which decides about it.
-    if (!known && !name.startsWith(OUTPUT_PREFIX))
+    if (known) yield* planIngest(context, name as CheckpointId)
+    else if (!name.startsWith(OUTPUT_PREFIX))
       yield { kind: 'remove-staging', path: join(layout.staging, name) }
   }
   for (const ingest of database.ingests.list())
@@ -68,12 +71,26 @@ export async function* planRecovery(context: IngestContext): AsyncGenerator<Reco
     if (!isUuid(id) || database.checkpoints.find(id) === undefined)
       yield { kind: 'remove-orphan-sidecar', path: join(layout.sidecars, name) }
   }
+  for (const { id } of database.checkpoints.listStatus('ready'))
+    if (!(await threads.use((remote) => remote.fileExists(layout.sidecar(id)))))
+      yield { kind: 'write-sidecar', checkpointId: id }
   if (database.objects.listInState('deleting').length > 0) yield { kind: 'sweep-objects' }
   if (database.views.listDisposable().length > 0) yield { kind: 'remove-views' }
 }
 
 /** What the hand-over of a worker's output names its directory in staging. */
 export const OUTPUT_PREFIX = 'output.'
+
+/** Files of an ingest that goes on: those of which nothing is recorded are fetched anew. */
+async function* planIngest(context: IngestContext, id: CheckpointId): AsyncGenerator<RecoveryStep> {
+  const { database, layout, threads } = context
+  const recorded = new Set(
+    database.ingests.listPartials(id).map(({ staging_name: name }) => name),
+  )
+  for await (const name of names(threads, layout.ingest(id)))
+    if (!recorded.has(name))
+      yield { kind: 'remove-staging', path: join(layout.ingest(id), name) }
+}
 
 async function* planViews(context: IngestContext): AsyncGenerator<RecoveryStep> {
   const { database, layout, threads } = context
@@ -97,7 +114,7 @@ async function* planViews(context: IngestContext): AsyncGenerator<RecoveryStep> 
 
 /** Performs one step; repeating it is harmless. */
 export async function applyRecoveryStep(
-  { database, threads }: IngestContext,
+  { database, layout, threads }: IngestContext,
   parts: { removal: Removal; views: Views },
   step: RecoveryStep,
 ): Promise<void> {
@@ -110,7 +127,15 @@ export async function applyRecoveryStep(
     case 'remove-orphan-sidecar':
       return threads.use((remote) => remote.unlinkFiles([step.path]))
     case 'rebuild-view-later':
-      return database.views.setState(step.viewId, 'deleting')
+      // Retired, not marked for deletion: a job may hold a lease on it.
+      return database.views.setState(step.viewId, 'retired')
+    case 'write-sidecar': {
+      const checkpoint = database.checkpoints.find(step.checkpointId)
+      const manifest = database.manifests.get(checkpoint?.manifest_id ?? 0)
+      if (checkpoint === undefined || manifest === undefined) return
+      const text = encodeSidecar(checkpoint, manifest.digest)
+      return threads.use((remote) => remote.writeFileDurably(layout.sidecar(checkpoint.id), text))
+    }
     case 'drop-entries':
       return parts.removal.dropEntries(step.checkpointId)
     case 'drop-manifest':
@@ -130,10 +155,14 @@ async function* names(threads: StoreThreads, directory: string): AsyncGenerator<
   const { remote, release } = threads.acquire()
   try {
     const scan = await remote.scanOpen(directory)
-    for (;;) {
-      const page = await remote.scanNext(scan)
-      if (page.length === 0) return
-      yield* page
+    try {
+      for (;;) {
+        const page = await remote.scanNext(scan)
+        if (page.length === 0) return
+        yield* page
+      }
+    } finally {
+      await remote.scanClose(scan)
     }
   } finally {
     release()

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { ObjectRow } from '../database/objects.ts'
 import type { CheckpointId } from '../model/ids.ts'
@@ -25,34 +24,47 @@ export interface Removal {
 }
 
 export function removal(context: IngestContext, views: Views, publisher: Publisher): Removal {
-  const { database, layout, threads } = context
+  const { database, layout, threads, writer } = context
 
   /** In the caller's transaction: marks those that nothing refers to any more. */
   const markUnreferenced = (objectIds: readonly number[]): void => {
-    for (const id of objectIds)
-      if (!database.objects.isReferenced(id)) database.objects.setState(id, 'deleting')
+    for (const id of objectIds) {
+      if (database.objects.isReferenced(id)) continue
+      const row = database.objects.get(id)
+      // Whoever is about to name this content looks after its row.
+      if (row !== undefined && !writer.isClaimed(row)) database.objects.setState(id, 'deleting')
+    }
   }
 
-  let sweeping: Promise<void> | undefined
   const sweepAll = async (): Promise<void> => {
     for (;;) {
-      const objects = database.objects.listInState('deleting')
+      const objects = database.objects.listInState('deleting', SWEEP_OBJECTS)
       if (objects.length === 0) return
       await database.flush()
       await threads.use((remote) => remote.unlinkFiles(objects.map((row) => objectPath(context, row))))
       failpoint('removal.object-unlinked')
-      database.transaction(() => {
-        for (const { id } of objects) database.objects.remove(id)
-      })
+      for (let from = 0; from < objects.length; from += TURN_OBJECTS) {
+        database.transaction(() => {
+          for (const { id } of objects.slice(from, from + TURN_OBJECTS)) database.objects.remove(id)
+        })
+        await turn()
+      }
     }
   }
-  const sweep = async (): Promise<void> => {
-    // Objects marked after the last look of a sweep under way need another.
-    while (sweeping !== undefined) await sweeping
+  let sweeping: Promise<void> | undefined
+  let next: Promise<void> | undefined
+  const start = (): Promise<void> => {
+    next = undefined
     sweeping = sweepAll().finally(() => {
       sweeping = undefined
     })
-    await sweeping
+    return sweeping
+  }
+  /** Objects marked after the last look of a sweep under way need another, shared by all who ask. */
+  const sweep = (): Promise<void> => {
+    if (sweeping === undefined) return start()
+    next ??= sweeping.then(start, start)
+    return next
   }
 
   const dropEntries = async (id: CheckpointId): Promise<void> => {
@@ -72,9 +84,20 @@ export function removal(context: IngestContext, views: Views, publisher: Publish
     database.ingests.remove(id)
     await dropEntries(id)
     await threads.use((remote) => remote.removeTree(layout.ingest(id)))
+    for (const manifestId of publisher.takeAbandoned()) await dropManifest(manifestId)
   }
 
-  const dropManifest = async (manifestId: number): Promise<void> => {
+  /** One at a time for each manifest: the second would remove what came after the first. */
+  const dropping = new Map<number, Promise<void>>()
+  const dropManifest = (manifestId: number): Promise<void> => {
+    const existing = dropping.get(manifestId)
+    if (existing !== undefined) return existing
+    const started = dropOne(manifestId).finally(() => dropping.delete(manifestId))
+    dropping.set(manifestId, started)
+    return started
+  }
+
+  const dropOne = async (manifestId: number): Promise<void> => {
     const manifest = database.manifests.get(manifestId)
     if (manifest === undefined) return
     const marked = database.transaction(() => {
@@ -125,6 +148,11 @@ export function removal(context: IngestContext, views: Views, publisher: Publish
   return { finish, dropIngest, dropEntries, dropManifest, sweep }
 }
 
+/** Unlinked at once, behind one flush of their marks. */
+const SWEEP_OBJECTS = 4096
+/** Rows forgotten before others get their turn on the main thread (some milliseconds). */
+const TURN_OBJECTS = 256
+
 function objectPath({ layout }: IngestContext, row: ObjectRow): string {
   return layout.object({
     domain: row.domain,
@@ -132,9 +160,4 @@ function objectPath({ layout }: IngestContext, row: ObjectRow): string {
     executable: row.executable === 1,
     copy: row.copy,
   })
-}
-
-/** The directory that holds the objects of a domain. */
-export function objectsDirectory({ layout }: Pick<IngestContext, 'layout'>, row: ObjectRow): string {
-  return dirname(layout.object({ ...row, executable: row.executable === 1 }))
 }

@@ -15,7 +15,7 @@ export interface StoreThreads extends AsyncDisposable {
   acquire(): { readonly remote: Remote<StoreHandlers>; release(): void }
 }
 
-export function startStoreThreads(keeper: CopyKeeper): StoreThreads {
+export function startStoreThreads(directory: string, keeper: CopyKeeper): StoreThreads {
   const size = Math.min(MAX_THREADS, Math.max(2, availableParallelism()))
   const threads: { thread: Thread<StoreHandlers>; load: number }[] = []
   for (let n = 1; n <= size; n++)
@@ -26,6 +26,7 @@ export function startStoreThreads(keeper: CopyKeeper): StoreThreads {
         {
           name: `store-${n}`,
           handlers: keeper,
+          data: { directory },
           // A store without its threads can promise nothing: the supervisor starts the daemon anew.
           onDeath: (error) => {
             throw error

@@ -1,5 +1,15 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from 'node:fs'
-import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type Database, openDatabase } from '../database/database.ts'
 import { CkptdError } from '../model/errors.ts'
@@ -52,13 +62,15 @@ export function openStore(
     closeSync(lockFd)
     throw fileError(error, `opening the data directory ${dataDirectory}`)
   }
-  const database = openDatabase(layout.database)
-  const threads = startStoreThreads(copyKeeper(database))
-  const writer = objectWriter(database, layout, threads)
+  const database = openDatabaseOf(layout, lockFd)
+  const threads = startStoreThreads(dataDirectory, copyKeeper(database))
+  // These know one another: whoever meets a content or a manifest that is being removed sees
+  // that removal through.
+  const writer = objectWriter(database, layout, threads, () => removing.sweep())
   const context: IngestContext = { database, layout, threads, writer }
   const views = openViews(database, layout, threads)
-  const publishing = publisher(context, views)
-  const removing = removal(context, views, publishing)
+  const publishing = publisher(context, views, (manifestId) => removing.dropManifest(manifestId))
+  const removing: Removal = removal(context, views, publishing)
   const domains = new Set<string>()
   return {
     layout,
@@ -79,16 +91,23 @@ export function openStore(
     },
     ensureDomain: (domain) => {
       if (domains.has(domain)) return
-      for (const parent of [layout.objects, layout.manifests, layout.views]) {
-        mkdirSync(join(parent, domain), { recursive: true, mode: 0o700 })
-        flushDirectorySync(parent)
+      try {
+        for (const parent of [layout.objects, layout.manifests, layout.views]) {
+          mkdirSync(join(parent, domain), { recursive: true, mode: 0o700 })
+          flushDirectorySync(parent)
+        }
+      } catch (error) {
+        throw fileError(error, `making the directories of ${domain}`)
       }
       domains.add(domain)
     },
     [Symbol.asyncDispose]: async () => {
-      await threads[Symbol.asyncDispose]()
-      await database[Symbol.asyncDispose]()
-      closeSync(lockFd)
+      try {
+        await threads[Symbol.asyncDispose]()
+        await database[Symbol.asyncDispose]()
+      } finally {
+        closeSync(lockFd)
+      }
     },
   }
 }
@@ -136,12 +155,24 @@ function tryOneMount(layout: Layout): void {
   rmSync(probe)
 }
 
-/** An empty database beside written checkpoints would take all of them for garbage. */
+/**
+ * An empty database beside written checkpoints would take all of them for garbage. One that was
+ * never begun has no bytes: SQLite writes the schema's first page with the rest of it.
+ */
 function refuseLostDatabase(layout: Layout): void {
-  if (existsSync(layout.database)) return
+  if (existsSync(layout.database) && statSync(layout.database).size > 0) return
   if (readdirSync(layout.sidecars).some((name) => name.endsWith('.json')))
     throw new CkptdError(
       'corrupt',
-      `${layout.database} is missing but ${layout.sidecars} has checkpoints; restore the database from a backup, or move the data directory aside to begin anew`,
+      `${layout.database} is missing or empty but ${layout.sidecars} has checkpoints; restore the database from a backup, or move the data directory aside to begin anew`,
     )
+}
+
+function openDatabaseOf(layout: Layout, lockFd: number): Database {
+  try {
+    return openDatabase(layout.database)
+  } catch (error) {
+    closeSync(lockFd)
+    throw fileError(error, `opening ${layout.database}`)
+  }
 }

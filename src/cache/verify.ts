@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import type { CheckpointRow } from '../database/checkpoints.ts'
 import type { JobUse } from '../database/jobs.ts'
 import type { ObjectRow } from '../database/objects.ts'
+import { CkptdError } from '../model/errors.ts'
+import { fileError, isErrno } from '../os/errno.ts'
 import type { IngestContext } from './ingest.ts'
 import { objectFileName } from './layout.ts'
 import { readManifest } from './read-manifest.ts'
@@ -57,8 +59,9 @@ export async function verifyStore(
     // It may have been removed while it was read.
     const now = database.objects.get(row.id)
     if (problem !== undefined && now !== undefined && now.state !== 'deleting') {
+      const bad = await describe(context, row, problem)
       if (now.state === 'live') await quarantine(context, row)
-      options.onBad(await describe(context, row, problem))
+      options.onBad(bad)
     }
     options.onProgress(progress)
   }
@@ -92,17 +95,28 @@ function check({ layout, threads }: IngestContext, row: ObjectRow): Promise<stri
   )
 }
 
-async function quarantine({ database, layout, threads }: IngestContext, row: ObjectRow): Promise<void> {
+async function quarantine(
+  { database, layout, threads, writer }: IngestContext,
+  row: ObjectRow,
+): Promise<void> {
   const key = { ...row, executable: row.executable === 1 }
-  // Marked before it is moved: a crash in between leaves a marked object, never a trusted one.
-  database.transaction(() => {
-    database.objects.setState(row.id, 'quarantined')
-    for (const manifest of database.manifests.listOfObject(row.id))
-      database.views.retireOfManifest(manifest.id)
-  })
-  await database.flush()
   const aside = join(layout.quarantine, `${row.domain}.${objectFileName(key)}.${row.id}`)
-  await threads.use((remote) => remote.moveAside(layout.object(key), aside))
+  // Whoever brings the content again meanwhile waits, or its sound file would be moved aside.
+  await writer.withoutNaming(row, async () => {
+    // Marked before it is moved: a crash in between leaves a marked object, never a trusted one.
+    const marked = database.transaction(() => {
+      if (database.objects.get(row.id)?.state !== 'live') return false
+      for (const manifest of database.manifests.listOfObject(row.id))
+        database.views.retireOfManifest(manifest.id)
+      // A further inode is not repaired but forgotten: the first one serves the next view.
+      if (row.copy > 0) database.manifests.dropReferencesTo(row.id)
+      database.objects.setState(row.id, row.copy > 0 ? 'deleting' : 'quarantined')
+      return true
+    })
+    if (!marked) return
+    await database.flush()
+    await threads.use((remote) => remote.moveAside(layout.object(key), aside))
+  })
 }
 
 async function describe(
@@ -112,14 +126,25 @@ async function describe(
 ): Promise<BadObject> {
   const checkpoints: BadObject['checkpoints'][number][] = []
   for (const manifest of database.manifests.listOfObject(object.id)) {
-    const paths: string[] = []
-    for await (const entry of readManifest(layout.manifest(manifest.domain, manifest.digest))) {
-      if (entry.kind !== 'file' || entry.sha256 !== object.sha256) continue
-      if (entry.executable === (object.executable === 1)) paths.push(entry.path)
-      if (paths.length === MAX_PATHS) break
-    }
+    const paths = await pathsOf(layout.manifest(manifest.domain, manifest.digest), object)
     for (const checkpoint of database.checkpoints.listByManifest(manifest.id))
       checkpoints.push({ checkpoint, paths, jobs: database.jobs.listUses(checkpoint.id) })
   }
   return { object, problem, checkpoints }
+}
+
+/** The first paths of an object in a manifest; none where the manifest is damaged as well. */
+async function pathsOf(manifest: string, object: ObjectRow): Promise<string[]> {
+  const paths: string[] = []
+  try {
+    for await (const entry of readManifest(manifest)) {
+      if (entry.kind !== 'file' || entry.sha256 !== object.sha256) continue
+      if (entry.executable === (object.executable === 1)) paths.push(entry.path)
+      if (paths.length === MAX_PATHS) break
+    }
+  } catch (error) {
+    const known = error instanceof CkptdError && error.code === 'corrupt'
+    if (!known && !isErrno(error, 'ENOENT')) throw fileError(error, `reading ${manifest}`)
+  }
+  return paths
 }

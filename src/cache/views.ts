@@ -20,12 +20,20 @@ export interface Views {
 export function openViews(database: Database, layout: Layout, threads: StoreThreads): Views {
   const building = new Map<number, Promise<ViewRow>>()
 
-  const build = async (manifestId: number): Promise<ViewRow> => {
-    const manifest = database.manifests.get(manifestId)
-    if (manifest === undefined) throw new CkptdError('internal', `no manifest ${manifestId}`)
+  /** Asked before a view is built, and again when it is recorded: much may happen in between. */
+  const assertWhole = (manifestId: number): void => {
+    if (database.manifests.get(manifestId)?.state !== 'live')
+      throw new CkptdError('unavailable', 'this checkpoint is being removed')
     const damaged = findQuarantined(database, manifestId)
     if (damaged !== undefined)
       throw new CkptdError('corrupt', `object ${damaged} of this checkpoint is damaged`)
+  }
+
+  const build = async (manifestId: number): Promise<ViewRow> => {
+    const manifest = database.manifests.get(manifestId)
+    if (manifest === undefined) throw new CkptdError('internal', `no manifest ${manifestId}`)
+    assertWhole(manifestId)
+    const retirements = database.views.countRetirements(manifestId)
     const generation = database.views.nextGeneration(manifestId)
     const path = layout.view(manifest.domain, viewName(manifest.digest, generation))
     // A directory of this name without a row was renamed and then not recorded: a crash.
@@ -41,12 +49,37 @@ export function openViews(database: Database, layout: Layout, threads: StoreThre
         manifestId,
       }),
     )
-    const id = database.views.insert(manifestId, generation)
-    failpoint('view.recorded')
-    const row = database.views.get(id)
-    if (row === undefined) throw new CkptdError('internal', 'a view vanished')
-    return row
+    try {
+      const id = database.transaction(() => {
+        assertWhole(manifestId)
+        // It may hold the damaged inode, also where that was replaced since.
+        if (database.views.countRetirements(manifestId) !== retirements)
+          throw new CkptdError('unavailable', 'an object was found damaged meanwhile; ask again')
+        return database.views.insert(manifestId, generation)
+      })
+      failpoint('view.recorded')
+      const row = database.views.get(id)
+      if (row === undefined) throw new CkptdError('internal', 'a view vanished')
+      return row
+    } catch (error) {
+      await threads.use((remote) => remote.removeTree(path))
+      throw error
+    }
   }
+
+  const removeDisposable = async (): Promise<void> => {
+    for (const view of database.views.listDisposable()) {
+      database.views.setState(view.id, 'deleting')
+      await database.flush()
+      await threads.use((remote) =>
+        remote.removeTree(layout.view(view.domain, viewName(view.digest, view.generation))),
+      )
+      failpoint('removal.view-removed')
+      database.views.remove(view.id)
+    }
+  }
+  /** One at a time: two that remove one tree would each take it for gone too early. */
+  let removing: Promise<void> = Promise.resolve()
 
   return {
     ensure: (manifestId) => {
@@ -58,16 +91,10 @@ export function openViews(database: Database, layout: Layout, threads: StoreThre
       building.set(manifestId, started)
       return started
     },
-    removeDisposable: async () => {
-      for (const view of database.views.listDisposable()) {
-        database.views.setState(view.id, 'deleting')
-        await database.flush()
-        await threads.use((remote) =>
-          remote.removeTree(layout.view(view.domain, viewName(view.digest, view.generation))),
-        )
-        failpoint('removal.view-removed')
-        database.views.remove(view.id)
-      }
+    removeDisposable: () => {
+      const mine = removing.then(removeDisposable)
+      removing = mine.catch(() => undefined)
+      return mine
     },
   }
 }
@@ -88,23 +115,39 @@ function findQuarantined(database: Database, manifestId: number): string | undef
  * 65,000): each is an object of its own, which the manifest of the view refers to.
  */
 export function copyKeeper(database: Database): CopyKeeper {
+  /** Contents of which a further inode is being made, by one view at a time. */
+  const making = new Map<string, { promise: Promise<void>; resolve: () => void }>()
+  const keyOf = (domain: string, sha256: string, executable: boolean): string =>
+    `${domain}/${sha256}/${executable}`
   return {
-    nextCopy: (manifestId, domain, sha256, executable, fullCopy) => {
-      const next = database.objects
-        .listCopies(domain, sha256, executable)
-        .find(({ copy, state }) => copy > fullCopy && state === 'live')
-      if (next !== undefined) database.manifests.addObject(manifestId, next.id)
-      return next === undefined ? { copy: fullCopy + 1, make: true } : { copy: next.copy, make: false }
-    },
-    copyMade: (manifestId, domain, sha256, executable, copy) => {
+    nextCopy: async (manifestId, domain, sha256, executable, fullCopy) => {
+      const key = keyOf(domain, sha256, executable)
+      for (let made = making.get(key); made !== undefined; made = making.get(key))
+        await made.promise
       const copies = database.objects.listCopies(domain, sha256, executable)
-      const id =
-        copies.find((row) => row.copy === copy)?.id ??
-        database.objects.insert(
+      const next = copies.find(({ copy, state }) => copy > fullCopy && state === 'live')
+      if (next !== undefined) {
+        database.manifests.addObject(manifestId, next.id)
+        return { copy: next.copy, make: false }
+      }
+      making.set(key, Promise.withResolvers<void>())
+      // Beyond those too that are being removed: their names are taken until they are gone.
+      return { copy: Math.max(fullCopy, ...copies.map(({ copy }) => copy)) + 1, make: true }
+    },
+    copyMade: (manifestId, domain, sha256, executable, copy, made) => {
+      const key = keyOf(domain, sha256, executable)
+      try {
+        if (!made) return
+        const [first] = database.objects.listCopies(domain, sha256, executable)
+        const id = database.objects.insert(
           { domain, sha256, executable: executable ? 1 : 0, copy },
-          copies[0]?.size_bytes ?? 0,
+          first?.size_bytes ?? 0,
         )
-      database.manifests.addObject(manifestId, id)
+        database.manifests.addObject(manifestId, id)
+      } finally {
+        making.get(key)?.resolve()
+        making.delete(key)
+      }
     },
   }
 }

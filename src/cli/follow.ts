@@ -7,6 +7,7 @@ import { EXIT_CODES, exitOfSignal } from './exit-codes.ts'
 import { untilInterrupted } from './interruption.ts'
 import { openLiveLine } from './live-line.ts'
 import type { Session } from './session.ts'
+import { countText } from './text/count-text.ts'
 import { logLine } from './text/log-line.ts'
 import { jsonText, printable } from './text/printable.ts'
 import { progressLine, progressText } from './text/progress-line.ts'
@@ -94,5 +95,5 @@ function checkReady(checkpoint: Checkpoint): void {
 }
 
 function readyLine({ name, id, size, file_count }: Checkpoint): string {
-  return `${printable(name)} is ready: ${formatBytes(size)} in ${file_count} files, ${printable(id)}`
+  return `${printable(name)} is ready: ${formatBytes(size)} in ${countText(file_count, 'file')}, ${printable(id)}`
 }

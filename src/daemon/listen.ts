@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { CkptdError } from '../model/errors.ts'
 import { listenUnix } from '../os/linux.ts'
 import type { Config } from './config.ts'
-import { idFromDatabase } from './id-from-database.ts'
+import { groupFromDatabase } from './id-from-database.ts'
 
 /** Connections that wait while the daemon restarts. */
 const BACKLOG = 511
@@ -46,5 +46,5 @@ async function removeStaleSocket(path: string): Promise<void> {
 
 function groupId(group: string): number {
   if (/^\d+$/.test(group)) return Number(group)
-  return idFromDatabase('group', group)
+  return groupFromDatabase(group)
 }

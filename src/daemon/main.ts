@@ -86,17 +86,27 @@ async function mountd(config: Config, signal: AbortSignal): Promise<void> {
   const listenFd = passedSocket(process.env)
   const manager = serviceManager(process.env)
   const { uid, gid } = daemonUser(config.user)
-  await runMountd({
-    dataDir: config.data_dir,
-    runtimeDir: config.runtime_dir,
-    cdiDir: config.cdi_dir,
-    containerPrefix: config.container_prefix,
-    envPrefix: config.env_prefix,
-    peerUid: uid,
-    peerGid: gid,
-    ...(listenFd === undefined ? {} : { socket: { fd: listenFd } }),
-    log: createLog(config, 'ckptd-mountd'),
-    signal,
-    onReady: () => manager.notify('READY=1'),
-  })
+  let signsOfLife: NodeJS.Timeout | undefined
+  signal.addEventListener('abort', () => manager.notify('STOPPING=1'), { once: true })
+  try {
+    await runMountd({
+      dataDir: config.data_dir,
+      runtimeDir: config.runtime_dir,
+      cdiDir: config.cdi_dir,
+      containerPrefix: config.container_prefix,
+      envPrefix: config.env_prefix,
+      peerUid: uid,
+      peerGid: gid,
+      ...(listenFd === undefined ? {} : { socket: { fd: listenFd } }),
+      log: createLog(config, 'ckptd-mountd'),
+      signal,
+      onReady: () => {
+        manager.notify('READY=1')
+        if (manager.watchdogMs !== undefined)
+          signsOfLife = setInterval(() => manager.notify('WATCHDOG=1'), manager.watchdogMs)
+      },
+    })
+  } finally {
+    clearInterval(signsOfLife)
+  }
 }

@@ -2,20 +2,23 @@ import Sqlite from 'better-sqlite3'
 import { closeSync, fdatasync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { flushDirectorySync } from '../os/durable.ts'
+import type { CkptdError } from '../model/errors.ts'
 import { fileError } from '../os/errno.ts'
 import { siblingModule, startThread } from '../os/thread.ts'
 import { checkpointStatements } from './checkpoints.ts'
+import { databaseError, isFailedFlush } from './database-error.ts'
 import { entryStatements } from './entries.ts'
 import { ingestStatements } from './ingests.ts'
 import { jobStatements } from './jobs.ts'
 import { leaseStatements } from './leases.ts'
 import { logStatements } from './log.ts'
 import { manifestStatements } from './manifests.ts'
-import { migrate } from './migrate.ts'
+import { assertReadable, migrate } from './migrate.ts'
 import { objectStatements } from './objects.ts'
 import { usageStatements } from './usage.ts'
 import { viewStatements } from './views.ts'
 import type { walCheckpointHandlers } from './wal-checkpoint-thread.ts'
+import { reserveLog, rewriteLog } from './write-ahead-log.ts'
 
 /** Beyond this many milliseconds between checks the write-ahead log is folded into the database. */
 const WAL_CHECKPOINT_INTERVAL_MS = 2_000
@@ -44,31 +47,57 @@ export interface Database extends AsyncDisposable {
   flush(): Promise<void>
 }
 
-export function openDatabase(path: string, options: { readonly?: boolean } = {}): Database {
-  const db = new Sqlite(path, { readonly: options.readonly ?? false, timeout: 5_000 })
-  if (!options.readonly) {
-    db.pragma('journal_mode = WAL')
-    db.pragma('synchronous = NORMAL')
-    // A checkpoint of the log flushes; it runs on a thread of its own instead.
-    db.pragma('wal_autocheckpoint = 0')
-    migrate(db)
+export function openDatabase(
+  path: string,
+  options: {
+    readonly readonly?: boolean
+    /**
+     * Told once, when a flush failed: what was committed before it may never reach the disk, and
+     * asking again would not find out. From then on every call throws. By default the process
+     * ends, before it has acknowledged anything, and is started again.
+     */
+    readonly onFailure?: (error: CkptdError) => void
+  } = {},
+): Database {
+  const readonly = options.readonly ?? false
+  if (!readonly) rewriteLog(`${path}-wal`)
+  const db = openSqlite(path, readonly)
+  const onFailure = options.onFailure ?? endProcess
+  let failure: CkptdError | undefined
+  const fail = (error: CkptdError): CkptdError => {
+    if (failure === undefined) {
+      failure = error
+      onFailure(error)
+    }
+    return failure
   }
-  db.pragma('foreign_keys = ON')
-  db.pragma('cache_size = -16000')
-  const flusher = options.readonly ? undefined : walFlusher(path)
+  const attempt = <T>(work: () => T): T => {
+    if (failure !== undefined) throw failure
+    try {
+      return work()
+    } catch (error) {
+      const known = databaseError(error)
+      if (isFailedFlush(known)) throw fail(known as CkptdError)
+      throw known
+    }
+  }
+  const flusher = readonly ? undefined : walFlusher(path, fail)
   return {
-    checkpoints: checkpointStatements(db),
-    log: logStatements(db),
-    ingests: ingestStatements(db),
-    entries: entryStatements(db),
-    objects: objectStatements(db),
-    manifests: manifestStatements(db),
-    views: viewStatements(db),
-    jobs: jobStatements(db),
-    leases: leaseStatements(db),
-    usage: usageStatements(db),
-    transaction: (work) => db.transaction(work).immediate(),
-    flush: () => flusher?.flush() ?? Promise.resolve(),
+    checkpoints: guarded(checkpointStatements(db), attempt),
+    log: guarded(logStatements(db), attempt),
+    ingests: guarded(ingestStatements(db), attempt),
+    entries: guarded(entryStatements(db), attempt),
+    objects: guarded(objectStatements(db), attempt),
+    manifests: guarded(manifestStatements(db), attempt),
+    views: guarded(viewStatements(db), attempt),
+    jobs: guarded(jobStatements(db), attempt),
+    leases: guarded(leaseStatements(db), attempt),
+    usage: guarded(usageStatements(db), attempt),
+    transaction: (work) => attempt(() => db.transaction(work).immediate()),
+    flush: async () => {
+      if (failure !== undefined) throw failure
+      await flusher?.flush()
+    },
     [Symbol.asyncDispose]: async () => {
       await flusher?.[Symbol.asyncDispose]()
       db.close()
@@ -76,25 +105,86 @@ export function openDatabase(path: string, options: { readonly?: boolean } = {})
   }
 }
 
-function walFlusher(path: string): AsyncDisposable & { flush(): Promise<void> } {
+/** A database that cannot promise anything any more: whoever supervises starts the daemon anew. */
+function endProcess(error: CkptdError): void {
+  setImmediate(() => {
+    throw error
+  })
+}
+
+function openSqlite(path: string, readonly: boolean): Sqlite.Database {
+  let db: Sqlite.Database | undefined
+  try {
+    db = new Sqlite(path, { readonly, timeout: 5_000 })
+    assertReadable(db)
+    if (!readonly) {
+      db.pragma('journal_mode = WAL')
+      db.pragma('synchronous = NORMAL')
+      // A checkpoint of the log flushes; it runs on a thread of its own instead.
+      db.pragma('wal_autocheckpoint = 0')
+      migrate(db)
+    }
+    db.pragma('foreign_keys = ON')
+    db.pragma('cache_size = -16000')
+    return db
+  } catch (error) {
+    db?.close()
+    throw databaseError(error)
+  }
+}
+
+type Statements = Readonly<Record<string, (...args: never[]) => unknown>>
+
+/** The same functions, each of which reports a failing disk as the error that it is. */
+function guarded<S extends Statements>(statements: S, attempt: <T>(work: () => T) => T): S {
+  return Object.fromEntries(
+    Object.entries(statements).map(([name, run]) => [
+      name,
+      (...args: never[]) => attempt(() => run(...args)),
+    ]),
+  ) as unknown as S
+}
+
+function walFlusher(
+  path: string,
+  fail: (error: CkptdError) => CkptdError,
+): AsyncDisposable & { flush(): Promise<void> } {
   // SQLite keeps its locks on the database file and its index, never on the log itself, so a
   // second descriptor of the log is harmless to them. The log lives as long as the connection.
   const walFd = openSync(`${path}-wal`, 'r+')
+  reserveLog(walFd)
   flushDirectorySync(dirname(path))
   const thread = startThread<typeof walCheckpointHandlers>(
     siblingModule(import.meta.url, 'wal-checkpoint-thread'),
     { name: 'wal-checkpoint', data: { path } },
   )
-  const timer = setInterval(() => void thread.remote.checkpoint(), WAL_CHECKPOINT_INTERVAL_MS)
+  let closing = false
+  let warned = ''
+  const checkpoint = async (): Promise<void> => {
+    try {
+      await thread.remote.checkpoint()
+    } catch (error) {
+      const known = fileError(error, 'folding the log into the database')
+      if (closing) return
+      // The log keeps all of it: where only room is wanting, the next attempt may find some.
+      if (isFailedFlush(known) || known.code === 'corrupt') fail(known)
+      else if (known.message !== warned) {
+        warned = known.message
+        process.emitWarning(warned, 'DatabaseWarning')
+      }
+    }
+  }
+  const timer = setInterval(() => void checkpoint(), WAL_CHECKPOINT_INTERVAL_MS)
   timer.unref()
 
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
   const flushOnce = (): Promise<void> =>
     new Promise((resolve, reject) =>
-      fdatasync(walFd, (error) =>
-        error === null ? resolve() : reject(fileError(error, 'flushing the database')),
-      ),
+      fdatasync(walFd, (error) => {
+        if (error === null) resolve()
+        else reject(fail(fileError(error, 'flushing the database')))
+      }),
     )
   const start = (): Promise<void> => {
     next = undefined
@@ -104,15 +194,17 @@ function walFlusher(path: string): AsyncDisposable & { flush(): Promise<void> } 
     return running
   }
   return {
-    // A flush under way may have begun before the caller's commit: the caller needs the next one.
+    // A flush under way may have begun before the caller's commit: the caller needs the next
+    // one. After a failed one there is no next: it would answer "done" for what was lost.
     flush: () => {
       if (running === undefined) return start()
-      next ??= running.then(start, start)
+      next ??= running.then(start)
       return next
     },
     [Symbol.asyncDispose]: async () => {
+      closing = true
       clearInterval(timer)
-      await (next ?? running)
+      await Promise.allSettled([running, next])
       await thread[Symbol.asyncDispose]()
       closeSync(walFd)
     },

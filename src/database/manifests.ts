@@ -39,6 +39,7 @@ export function manifestStatements(db: Sqlite) {
   const dropObject = db.prepare<[number, number]>(
     'DELETE FROM manifest_objects WHERE manifest_id = ? AND object_id = ?',
   )
+  const dropReferencesTo = db.prepare<[number]>('DELETE FROM manifest_objects WHERE object_id = ?')
   const remove = db.prepare<[number]>('DELETE FROM manifests WHERE id = ?')
   return {
     get: (id: number) => byId.get(id),
@@ -61,6 +62,8 @@ export function manifestStatements(db: Sqlite) {
       for (const objectId of ids) dropObject.run(id, objectId)
       return ids
     },
+    /** Drops all references to an object. */
+    dropReferencesTo: (objectId: number) => void dropReferencesTo.run(objectId),
     remove: (id: number) => void remove.run(id),
   }
 }

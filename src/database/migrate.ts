@@ -8,17 +8,29 @@ const MIGRATIONS: readonly string[] = [initial]
 /** Marks the file as ckptd's ("ckpt" in ASCII), so that no other database is taken for a store. */
 const APPLICATION_ID = 0x63_6b_70_74
 
-/** Brings a store's schema up to this version, or refuses a store that is newer than this. */
-export function migrate(db: Sqlite): void {
+/**
+ * Refuses a file that is not ckptd's, or is of a newer ckptd. Reads only: whatever it is, it
+ * stays as it was.
+ */
+export function assertReadable(db: Sqlite): void {
   const version = db.pragma('user_version', { simple: true }) as number
   const applicationId = db.pragma('application_id', { simple: true }) as number
-  if (version > 0 && applicationId !== APPLICATION_ID)
+  const { tables } = db
+    .prepare<[], { tables: number }>('SELECT count(*) AS tables FROM sqlite_schema')
+    .get() ?? { tables: 0 }
+  const begun = version > 0 || applicationId !== 0 || tables > 0
+  if (begun && applicationId !== APPLICATION_ID)
     throw new CkptdError('corrupt', `${db.name} is not a database of ckptd`)
   if (version > MIGRATIONS.length)
     throw new CkptdError(
       'store_newer',
       `this store has schema ${version} and this ckptd knows schemas up to ${MIGRATIONS.length} only; nothing was changed`,
     )
+}
+
+/** Brings a store's schema up to this version, one migration a transaction. */
+export function migrate(db: Sqlite): void {
+  const version = db.pragma('user_version', { simple: true }) as number
   for (const [index, sql] of MIGRATIONS.entries()) {
     if (index < version) continue
     db.transaction(() => {

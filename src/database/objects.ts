@@ -35,8 +35,9 @@ export function objectStatements(db: Sqlite) {
   )
   const setState = db.prepare<[string, number]>('UPDATE objects SET state = ? WHERE id = ?')
   const remove = db.prepare<[number]>('DELETE FROM objects WHERE id = ?')
-  const inState = db.prepare<[string], ObjectRow>(
-    'SELECT * FROM objects WHERE state = ? ORDER BY id LIMIT 256',
+  const inState = db.prepare<[string, number], ObjectRow>(
+    // The second condition lets the index of the few that are not live serve.
+    `SELECT * FROM objects WHERE state = ? AND state <> 'live' ORDER BY id LIMIT ?`,
   )
   const quarantinedOf = db.prepare<[number], { count: number }>(
     `SELECT count(*) AS count FROM objects o JOIN manifest_objects m ON m.object_id = o.id
@@ -62,8 +63,7 @@ export function objectStatements(db: Sqlite) {
     listOfManifestAfter: (manifestId: number, id: number) => manifestPage.all(manifestId, id),
     setState: (id: number, state: ObjectRow['state']) => void setState.run(state, id),
     remove: (id: number) => void remove.run(id),
-    /** Up to 256 of them. */
-    listInState: (state: ObjectRow['state']) => inState.all(state),
+    listInState: (state: Exclude<ObjectRow['state'], 'live'>, limit = 256) => inState.all(state, limit),
     countQuarantinedOf: (manifestId: number): number => quarantinedOf.get(manifestId)?.count ?? 0,
     isReferenced: (id: number): boolean => referenced.get(id, id)?.found === 1,
   }

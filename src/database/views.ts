@@ -39,6 +39,7 @@ export function viewStatements(db: Sqlite) {
     `SELECT ${COLUMNS} ${FROM} WHERE v.state = 'deleting' OR (v.state = 'retired'
        AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.view_id = v.id))`,
   )
+  const retirements = new Map<number, number>()
   const remove = db.prepare<[number]>('DELETE FROM views WHERE id = ?')
   return {
     findLive: (manifestId: number) => live.get(manifestId),
@@ -53,7 +54,12 @@ export function viewStatements(db: Sqlite) {
     },
     setState: (id: number, state: ViewRow['state']) => void setState.run(state, id),
     /** No new mounts of a manifest's views from now on. */
-    retireOfManifest: (manifestId: number) => void retire.run(manifestId),
+    retireOfManifest: (manifestId: number) => {
+      retire.run(manifestId)
+      retirements.set(manifestId, (retirements.get(manifestId) ?? 0) + 1)
+    },
+    /** How often that was since this process began: a view whose building began before is void. */
+    countRetirements: (manifestId: number): number => retirements.get(manifestId) ?? 0,
     /** Marked for deletion, or retired and in use by nobody. */
     listDisposable: () => disposable.all(),
     remove: (id: number) => void remove.run(id),

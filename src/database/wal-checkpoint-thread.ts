@@ -1,6 +1,7 @@
 import Sqlite from 'better-sqlite3'
 import { workerData } from 'node:worker_threads'
 import { serveThread } from '../os/thread.ts'
+import { databaseError } from './database-error.ts'
 
 const db = new Sqlite((workerData as { path: string }).path, { timeout: 0 })
 db.pragma('synchronous = NORMAL')
@@ -9,7 +10,11 @@ db.pragma('wal_autocheckpoint = 0')
 export const walCheckpointHandlers = {
   /** Moves what the log holds into the database file, as far as no reader needs the log. */
   checkpoint: (): void => {
-    db.pragma('wal_checkpoint(PASSIVE)')
+    try {
+      db.pragma('wal_checkpoint(PASSIVE)')
+    } catch (error) {
+      throw databaseError(error)
+    }
   },
 }
 

@@ -9,11 +9,11 @@ import type { TimeSlice } from './time-slice.ts'
 /** Named at most: enough for somebody to know where to look. */
 const MAX_HOLDERS = 16
 
-/** The processes that stand in, or have open or mapped, something below a path of this namespace. */
-async function findUsers(directory: string, slice: TimeSlice): Promise<Holder[]> {
+/** The processes that stand in, or have open or mapped, something in these directories. */
+async function findUsers(directories: readonly string[], slice: TimeSlice): Promise<Holder[]> {
   const holders: Holder[] = []
   for (const pid of processIds()) {
-    const path = findUse(pid, directory)
+    const path = findUse(pid, directories)
     if (path !== undefined) holders.push({ pid, command: commandOf(pid), path })
     if (holders.length === MAX_HOLDERS) break
     const pause = slice()
@@ -22,11 +22,16 @@ async function findUsers(directory: string, slice: TimeSlice): Promise<Holder[]>
   return holders
 }
 
-function findUse(pid: number, directory: string): string | undefined {
-  for (const path of usedPaths(pid)) if (isWithin(path, directory)) return path
+function findUse(pid: number, directories: readonly string[]): string | undefined {
+  const isInside = (path: string): boolean =>
+    directories.some((directory) => isWithin(path, directory))
+  for (const path of usedPaths(pid)) if (isInside(path)) return path
   const maps = unlessHidden(() => readFileSync(`/proc/${pid}/maps`, 'utf8')) ?? ''
-  const at = maps.indexOf(` ${directory}/`)
-  return at === -1 ? undefined : maps.slice(at + 1).split('\n', 1)[0]
+  for (const directory of directories) {
+    const at = maps.indexOf(` ${directory}/`)
+    if (at !== -1) return maps.slice(at + 1).split('\n', 1)[0]
+  }
+  return undefined
 }
 
 function* usedPaths(pid: number): Generator<string> {
@@ -40,22 +45,31 @@ function* usedPaths(pid: number): Generator<string> {
   }
 }
 
+/** The own mount namespace's table, and which of its mounts are known to leave it. */
+export interface OwnMounts {
+  readonly table: readonly KernelMount[]
+  readonly leaving: ReadonlySet<KernelMount>
+}
+
 /**
  * Who keeps an unmount from succeeding, which names no one: processes; mounts inside; a copy
  * that is busy in a namespace which follows this one. Never empty.
  */
 export async function findWhoIsBusy(
-  ownTable: readonly KernelMount[],
-  jobsPath: string,
+  own: OwnMounts,
+  directories: readonly string[],
   sought: Sought,
   slice: TimeSlice,
 ): Promise<Holder[]> {
-  const path = `${jobsPath}${sought.place}`
-  const users = await findUsers(path, slice)
+  const users = await findUsers(directories, slice)
   if (users.length > 0) return users
-  const inside = ownTable.filter(({ mountPoint }) => mountPoint.startsWith(`${path}/`))
-  const [remaining = []] = await findRemaining(inside, [sought], slice)
-  return remaining.length > 0 ? remaining : [{ pid: 0, command: 'mount', path }]
+  const inside = own.table.filter(
+    (mount) => !own.leaving.has(mount) && directories.some((at) => isWithin(mount.mountPoint, at)),
+  )
+  if (inside.length > 0) return inside.map(asHolder)
+  const [remaining = []] = await findRemaining(own, [sought], slice)
+  if (remaining.length > 0) return remaining
+  return directories.map((mountPoint) => asHolder({ mountPoint }))
 }
 
 /**
@@ -63,15 +77,18 @@ export async function findWhoIsBusy(
  * namespaces and other mounts in the own table. Nobody: it is mounted nowhere any more.
  */
 export async function findRemaining(
-  ownTable: readonly KernelMount[],
+  { table: ownTable, leaving }: OwnMounts,
   wanted: readonly Sought[],
   slice: TimeSlice,
 ): Promise<Holder[][]> {
-  const found = wanted.map((sought) => ({ sought, holders: findOwn(ownTable, sought) }))
-  if (found.length === 0) return []
+  if (wanted.length === 0) return []
+  const own = ownTable.filter((mount) => !leaving.has(mount))
+  const found = wanted.map((sought) => ({ sought, holders: findOwn(own, sought) }))
+  // A mount's id is its own on the whole host: one seen here is this namespace's, whoever shows it.
+  const ownIds = new Set(ownTable.map(({ id }) => id))
   await visitMountNamespaces(slice, ({ pids, table }) => {
     for (const { sought, holders } of found) {
-      const [trace] = findTracesInText(table, sought)
+      const trace = findTracesInText(table, sought).find(({ id }) => !ownIds.has(id))
       if (trace === undefined) continue
       for (const pid of pids.slice(0, MAX_HOLDERS))
         holders.push({ pid, command: commandOf(pid), path: trace.mountPoint })
@@ -81,11 +98,11 @@ export async function findRemaining(
 }
 
 function findOwn(table: readonly KernelMount[], sought: Sought): Holder[] {
-  return findTraces(table, sought).map(({ mountPoint }) => ({
-    pid: 0,
-    command: 'mount',
-    path: mountPoint,
-  }))
+  return findTraces(table, sought).map(asHolder)
+}
+
+function asHolder({ mountPoint }: { mountPoint: string }): Holder {
+  return { pid: 0, command: 'mount', path: mountPoint }
 }
 
 /** A process that ended meanwhile, or hides from root, too, is passed over. */

@@ -1,4 +1,12 @@
-import { closeSync, constants, mkdirSync, openSync, readdirSync, realpathSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+} from 'node:fs'
 import { CkptdError } from '../model/errors.ts'
 import { isErrno } from '../os/errno.ts'
 import {
@@ -42,6 +50,7 @@ export function openJobsMount(runtimeDir: string): JobsMount {
   const realRuntimeDir = realpathSync(runtimeDir)
   const path = `${realRuntimeDir}/jobs`
   using runtime = descriptor(openSync(realRuntimeDir, O_PATH | constants.O_DIRECTORY))
+  assertRootsOwn(runtime.fd, realRuntimeDir)
   unlessErrno('EEXIST', () => mkdirat(runtime.fd, 'jobs', 0o700))
   if (whatIsAt(runtime.fd, 'jobs') === 'entry') mountTmpfs(runtime.fd)
   const { fd } = openMounted(runtime.fd, 'jobs', READABLE_DIRECTORY)
@@ -56,6 +65,21 @@ export function openJobsMount(runtimeDir: string): JobsMount {
     closeSync(fd)
     throw error
   }
+}
+
+/**
+ * Whoever may rename or remove names in the runtime directory can put something else at the
+ * paths that root's container runtime binds, and detach every mount of `jobs` from a mount
+ * namespace of his own.
+ */
+function assertRootsOwn(fd: number, path: string): void {
+  const { uid, mode } = fstatSync(fd)
+  const isSticky = (mode & 0o1000) !== 0
+  if (uid === 0 && (isSticky || (mode & 0o022) === 0)) return
+  throw new CkptdError(
+    'invalid_config',
+    `the runtime directory ${path} must be root’s, and sticky where others may write to it ("chown root ${path} && chmod 1775 ${path}")`,
+  )
 }
 
 function mountTmpfs(runtimeFd: number): void {

@@ -6,6 +6,8 @@ import { walkTree } from './walk-tree.ts'
 const MAX_COUNTED = 100_000
 
 export interface LinkCensus {
+  /** Whether all files were counted. */
+  readonly isComplete: boolean
   /** Whether every name of a file lies in the tree, so that nobody outside has it. */
   isOwn(stat: BigIntStats): boolean
   /** A name of the file in the tree was replaced by something else. */
@@ -19,6 +21,7 @@ export async function countLinks(
   maxCounted = MAX_COUNTED,
 ): Promise<LinkCensus> {
   const names = new Map<string, bigint>()
+  let isComplete = true
   await walkTree(
     rootFd,
     {
@@ -27,11 +30,13 @@ export async function countLinks(
         const key = keyOf(stat)
         const count = names.get(key)
         if (count !== undefined || names.size < maxCounted) names.set(key, (count ?? 0n) + 1n)
+        else isComplete = false
       },
     },
     slice,
   )
   return {
+    isComplete,
     isOwn: (stat) => stat.nlink === 1n || stat.nlink === names.get(keyOf(stat)),
     forgetName: (stat) => {
       const count = names.get(keyOf(stat))

@@ -1,4 +1,4 @@
-import { fchmodSync, fchownSync, fstatSync, openSync } from 'node:fs'
+import { type BigIntStats, fchmodSync, fchownSync, fstatSync, openSync } from 'node:fs'
 import { CkptdError } from '../model/errors.ts'
 import { isErrno } from '../os/errno.ts'
 import { failpoint } from '../os/failpoint.ts'
@@ -25,6 +25,8 @@ export interface LinkedCopies extends Disposable {
    * a copy already.
    */
   replace(found: FoundEntry, mode: number): Promise<boolean>
+  /** Whether another name of the file was replaced: its last one must follow, or links are lost. */
+  has(stat: BigIntStats): boolean
 }
 
 /**
@@ -43,6 +45,7 @@ export async function openLinkedCopies(
   mkdirat(besideFd, name, 0o700)
   const directory = openBeneath(besideFd, name, READABLE_DIRECTORY)
   return {
+    has: (stat) => whatIsAt(directory.fd, copyName(stat)) === 'entry',
     replace: (found, mode) => replace(directory.fd, found, owner, mode, slice),
     [Symbol.dispose]: () => directory[Symbol.dispose](),
   }
@@ -57,7 +60,7 @@ async function replace(
 ): Promise<boolean> {
   const { dev, ino } = found.stat
   if (whatIsAt(copiesFd, `made.${dev}.${ino}`) === 'entry') return false
-  const copy = `of.${dev}.${ino}`
+  const copy = copyName(found.stat)
   if (whatIsAt(copiesFd, copy) === 'nothing')
     await makeCopy(copiesFd, copy, found, owner, mode, slice)
   try {
@@ -73,6 +76,10 @@ async function replace(
   )
   failpoint('mountd.copied')
   return true
+}
+
+function copyName({ dev, ino }: BigIntStats): string {
+  return `of.${dev}.${ino}`
 }
 
 async function makeCopy(

@@ -56,6 +56,8 @@ export function createPeerGate(
       enter(socket)
     }
     const grace = setTimeout(proceed, GRACE_MS)
+    // A peer with many requests under way is not read, and its end would go unnoticed.
+    present.resume()
     // Registered after the handler that clears `present`, so it runs after it.
     present.once('close', proceed)
   }

@@ -20,9 +20,10 @@ export async function takeOverTree(
   owner: Owner,
   { besideFd, copiesName }: { besideFd: number; copiesName: string },
   slice: TimeSlice,
+  maxCounted?: number,
 ): Promise<void> {
   using copies = await openLinkedCopies(besideFd, copiesName, owner, slice)
-  const census = await countLinks(rootFd, slice)
+  const census = await countLinks(rootFd, slice, maxCounted)
   takeDirectory(rootFd, fstatSync(rootFd, { bigint: true }), owner)
   await walkTree(
     rootFd,
@@ -30,7 +31,8 @@ export async function takeOverTree(
       directory: (fd, stat) => takeDirectory(fd, stat, owner),
       entry: (found) => {
         if (!found.stat.isFile()) return takeSpecial(found, owner)
-        if (census.isOwn(found.stat)) return takeFile(found, owner)
+        if (census.isOwn(found.stat) && (census.isComplete || !copies.has(found.stat)))
+          return takeFile(found, owner)
         return replaceByCopy(found, copies, census)
       },
     },

@@ -2,7 +2,7 @@ import { isErrno } from '../os/errno.ts'
 import { failpoint } from '../os/failpoint.ts'
 import { detach } from './attach-checkpoint.ts'
 import { detachWorker } from './detach-worker.ts'
-import { findRemaining, findWhoIsBusy } from './holders.ts'
+import { findRemaining, findWhoIsBusy, type OwnMounts } from './holders.ts'
 import { type KernelMount, withoutDeletedMark } from './kernel-table.ts'
 import type { MountHost, WorkerRef } from './mount-host.ts'
 import type { Sought } from './mount-traces.ts'
@@ -66,7 +66,7 @@ async function unmountBatch(host: MountHost, batch: readonly Waiting[]): Promise
   const workers = groupByWorker(table, host.jobs)
   const taken = rootsOfOthers(workers, batch)
   const unmounted: Unmounted[] = []
-  const gone = new Set<KernelMount>()
+  const leaving = new Set<KernelMount>()
   for (const request of batch) {
     const mounts = workers.get(request.ref.key)
     try {
@@ -74,23 +74,25 @@ async function unmountBatch(host: MountHost, batch: readonly Waiting[]): Promise
     } catch (error) {
       request.reject(error)
     }
-    for (const mount of leavingMounts(mounts, request.what)) gone.add(mount)
+    for (const mount of leavingMounts(mounts, request.what)) leaving.add(mount)
     await slice()
   }
-  const left = table.filter((mount) => !gone.has(mount))
-  await answerClear(left, unmounted, slice)
-  for (const { request, sought, isBusy } of unmounted)
-    if (isBusy) request.resolve(await findWhoIsBusy(left, host.jobs.path, sought, slice))
+  await answerClear({ table, leaving }, unmounted, slice)
+  for (const { request, sought, isBusy } of unmounted) {
+    if (!isBusy) continue
+    const directories = mountPoints(host, request)
+    request.resolve(await findWhoIsBusy({ table, leaving }, directories, sought, slice))
+  }
 }
 
 async function answerClear(
-  ownTable: readonly KernelMount[],
+  own: OwnMounts,
   unmounted: readonly Unmounted[],
   slice: TimeSlice,
 ): Promise<void> {
   const clear = unmounted.filter(({ isBusy }) => !isBusy)
   const remaining = await findRemaining(
-    ownTable,
+    own,
     clear.map(({ sought }) => sought),
     slice,
   )
@@ -116,6 +118,12 @@ function unmountOne(
     outputKey: ref.key,
   }
   return { request, sought, isBusy }
+}
+
+function mountPoints(host: MountHost, { ref, what }: UnmountRequest): string[] {
+  const directory = `${host.jobs.path}/${ref.job}/${ref.worker}`
+  const names = what === 'output' ? ['output'] : ['checkpoint', 'output', 'parts']
+  return names.map((name) => `${directory}/${name}`)
 }
 
 /**

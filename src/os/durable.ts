@@ -17,15 +17,20 @@ export function flushDirectorySync(path: string): void {
  */
 export function writeFileDurablySync(path: string, text: string, mode = 0o600): void {
   const temporary = `${path}.tmp`
-  const fd = openSync(temporary, 'w', mode)
   try {
-    const bytes = Buffer.from(text)
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
-    fdatasyncSync(fd)
-  } finally {
-    closeSync(fd)
+    const fd = openSync(temporary, 'w', mode)
+    try {
+      const bytes = Buffer.from(text)
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+      fdatasyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    tryUnlinkSync(temporary)
+    throw error
   }
-  renameSync(temporary, path)
   flushDirectorySync(dirname(path))
 }
 
@@ -35,5 +40,18 @@ export function unlinkIfPresentSync(path: string): void {
     unlinkSync(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/**
+ * Removes a name after something else failed, which is what is reported: a disk that refuses
+ * this too leaves the name to recovery at the next start. Answers whether the name is gone.
+ */
+export function tryUnlinkSync(path: string): boolean {
+  try {
+    unlinkIfPresentSync(path)
+    return true
+  } catch {
+    return false
   }
 }

@@ -7,14 +7,17 @@ import { errnoName } from './linux.ts'
  */
 export function fileError(error: unknown, doing: string): CkptdError {
   if (error instanceof CkptdError) return error
-  const name = errnoName(error)
+  const code = errnoName(error)
+  // Node's own errors carry codes too ("ERR_…"); those are a programmer's.
+  const name = code !== undefined && /^E[A-Z0-9]+$/.test(code) ? code : undefined
   const details = { errno: name }
   switch (name) {
     case 'ENOSPC':
-      return new CkptdError('no_space', `${doing}: no space left on the data directory’s filesystem`, {
-        details,
-        cause: error,
-      })
+      return new CkptdError(
+        'no_space',
+        `${doing}: no space, or no more files (inodes), left on the data directory’s filesystem`,
+        { details, cause: error },
+      )
     case 'EDQUOT':
       return new CkptdError('no_quota', `${doing}: the disk quota is used up`, { details, cause: error })
     case 'EMFILE':

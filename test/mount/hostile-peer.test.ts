@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import {
   chownSync,
   existsSync,
@@ -15,7 +16,7 @@ import {
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { MountWorkerParams } from '../../src/mount/protocol.ts'
 import { type RunningHelper, startHelper } from './support/helper.ts'
-import { makePeerDirectory, makeWorld, mountsBelow, PEER, type World } from './support/world.ts'
+import { makePeerDirectory, makeWorld, mountsBelow, type World } from './support/world.ts'
 
 let world: World
 let helper: RunningHelper
@@ -129,7 +130,7 @@ describe('what lies below the data directory', () => {
 
   test('views/ that has become a link to / is refused, though the path exists there', async () => {
     const elsewhere = `${world.root}/elsewhere`
-    mkdirSync(`${elsewhere}/${VIEW}`, { recursive: true })
+    makePeerDirectory(`${elsewhere}/${VIEW}`)
     renameSync(`${world.dataDir}/views`, `${world.dataDir}/views.old`)
     symlinkSync(elsewhere, `${world.dataDir}/views`)
     await expectRefusal(request(), 'mount_failed')
@@ -202,25 +203,36 @@ describe('what lies below the data directory', () => {
 
   test('components that change places all the time never lead outside', async () => {
     const elsewhere = `${world.root}/elsewhere`
-    mkdirSync(`${elsewhere}/${VIEW}`, { recursive: true })
-    chownSync(`${elsewhere}/${VIEW}`, PEER.uid, PEER.gid)
-    const secret = statSync(`${elsewhere}/${VIEW}`).ino
-    const views = `${world.dataDir}/views`
-    let mounted = 0
-    for (let round = 0; round < 200; round++) {
-      const asked = request()
-      const mounting = helper.client.mountWorker(asked)
-      renameSync(views, `${views}.old`)
-      symlinkSync(elsewhere, views)
-      if (round % 3 === 0) await new Promise(setImmediate)
-      rmSync(views)
-      renameSync(`${views}.old`, views)
-      const answer = await mounting.catch(() => undefined)
-      if (answer?.checkpointPath === undefined) continue
-      mounted += 1
-      expect(statSync(answer.checkpointPath).ino).not.toBe(secret)
-      await helper.client.releaseWorker({ job: asked.job, worker: 1 })
+    makePeerDirectory(`${elsewhere}/${VIEW}`)
+    const inside = statSync(world.viewPath(VIEW)).ino
+    // The two have each other's name in turn, with no moment in which there is neither.
+    const script = `
+import ctypes, os
+libc = ctypes.CDLL(None)
+os.symlink(os.path.abspath('elsewhere'), 'data/link')
+print(flush=True)
+while True: libc.renameat2(-100, b'data/views', -100, b'data/link', 2)`
+    const child = spawn('python3', ['-c', script], {
+      cwd: world.root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const seen = { mounted: 0, refused: 0 }
+    try {
+      await once(child.stdout, 'data')
+      for (let round = 0; round < 2000 && (seen.mounted < 50 || seen.refused < 50); round++) {
+        const asked = request()
+        const answer = await helper.client.mountWorker(asked).catch(() => undefined)
+        seen[answer === undefined ? 'refused' : 'mounted'] += 1
+        if (answer?.checkpointPath === undefined) continue
+        expect(statSync(answer.checkpointPath).ino).toBe(inside)
+        await helper.client.releaseWorker({ job: asked.job, worker: 1 })
+      }
+    } finally {
+      const ended = once(child, 'exit')
+      child.kill('SIGKILL')
+      await ended
     }
-    expect(mounted).toBeGreaterThan(0)
+    expect(seen.mounted).toBeGreaterThan(0)
+    expect(seen.refused).toBeGreaterThan(0)
   })
 })

@@ -4,6 +4,7 @@ import { chmodSync, statSync } from 'node:fs'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { CkptdError } from '../../src/model/errors.ts'
 import { connectMountd } from '../../src/mount/client.ts'
 import { runMountd } from '../../src/mount/mountd.ts'
 import { listenUnix } from '../../src/os/linux.ts'
@@ -202,11 +203,13 @@ describe('the client', () => {
   })
 
   test('refuses more than it can hold', async () => {
-    const asked = Array.from({ length: 5000 }, () => helper.client.list({}))
-    const results = await Promise.allSettled(asked)
-    const refused = results.filter(({ status }) => status === 'rejected')
-    expect(refused.length).toBe(5000 - 4096 - 64)
-    expect(refused[0]).toMatchObject({ reason: { code: 'unavailable' } })
+    const nobody = { job: randomUUID(), worker: 1 }
+    const asked = Array.from({ length: 5000 }, () => helper.client.writeCdi(nobody))
+    const codes = (await Promise.allSettled(asked)).map((result) =>
+      result.status === 'rejected' ? (result.reason as CkptdError).code : undefined,
+    )
+    expect(codes.filter((code) => code === 'conflict')).toHaveLength(4096 + 64)
+    expect(codes.filter((code) => code === 'unavailable')).toHaveLength(5000 - 4096 - 64)
   })
 })
 

@@ -20,12 +20,12 @@ import type { ManifestEntry } from '../../model/manifest-entry.ts'
 import { flushDirectorySync } from '../../os/durable.ts'
 import { fileError, isErrno } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
-import { syncfs } from '../../os/linux.ts'
 import type { Remote } from '../../os/thread.ts'
 import { objectFileName } from '../layout.ts'
 import { readManifest } from '../read-manifest.ts'
 import { CONSTANT_TIME_S } from './seal-files.ts'
-import { copyDurably } from './place-files.ts'
+import { copyDurably } from './copy-durably.ts'
+import { canFlushFilesystem, flushFilesystemSync } from './flush-files.ts'
 import { removeTree } from './remove-tree.ts'
 
 export interface ViewRequest {
@@ -41,20 +41,24 @@ export interface ViewRequest {
 /** What the building thread asks of the thread that owns the database. */
 // oxlint-disable-next-line typescript/consistent-type-definitions -- an interface has no index signature
 export type CopyKeeper = {
-  /** The inode of a content that still takes links, and whether its file is yet to be made. */
+  /**
+   * The inode of a content that may still take links, and whether its file is yet to be made:
+   * then nobody else makes one until `copyMade` was told how that went.
+   */
   nextCopy: (
     manifestId: number,
     domain: string,
     sha256: Sha256,
     executable: boolean,
     fullCopy: number,
-  ) => { copy: number; make: boolean }
+  ) => Promise<{ copy: number; make: boolean }>
   copyMade: (
     manifestId: number,
     domain: string,
     sha256: Sha256,
     executable: boolean,
     copy: number,
+    made: boolean,
   ) => void
 }
 
@@ -68,9 +72,17 @@ const TURN_ENTRIES = 500
  * times. Whole or absent: built under a temporary name, flushed, renamed, its parent flushed.
  */
 export async function buildView(request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
-  const temporary = join(dirname(request.path), `${BUILDING_PREFIX}${randomUUID()}`)
+  let temporary = newTemporary(request)
   try {
-    await build(temporary, request, keeper)
+    try {
+      await build(temporary, request, keeper)
+    } catch (error) {
+      if (!(error instanceof FilesystemFlushError)) throw error
+      // Built anew, and from now on flushed one by one: each failure is then this view's own.
+      await removeTree(temporary)
+      temporary = newTemporary(request)
+      await build(temporary, request, keeper)
+    }
     failpoint('view.flushed')
     renameSync(temporary, request.path)
     flushDirectorySync(dirname(request.path))
@@ -79,6 +91,10 @@ export async function buildView(request: ViewRequest, keeper: Remote<CopyKeeper>
     await removeTree(temporary)
     throw fileError(error, 'building a view')
   }
+}
+
+function newTemporary(request: ViewRequest): string {
+  return join(dirname(request.path), `${BUILDING_PREFIX}${randomUUID()}`)
 }
 
 async function build(root: string, request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
@@ -113,6 +129,16 @@ async function linkObject(
   const { sha256, executable } = entry
   const file = (copy: number): string => join(objects, objectFileName({ sha256, executable, copy }))
   const content = objectFileName({ ...entry, copy: 0 })
+  const makeCopy = async (copy: number): Promise<void> => {
+    let made = false
+    try {
+      copyDurably({ from: file(0), to: file(copy), sha256, executable, anew: false })
+      flushDirectorySync(objects)
+      made = true
+    } finally {
+      await keeper.copyMade(manifestId, domain, sha256, executable, copy, made)
+    }
+  }
   for (;;) {
     const copy = copies.get(content) ?? 0
     try {
@@ -121,11 +147,7 @@ async function linkObject(
     } catch (error) {
       if (!isErrno(error, 'EMLINK')) throw error
       const next = await keeper.nextCopy(manifestId, domain, sha256, executable, copy)
-      if (next.make) {
-        copyDurably({ from: file(0), to: file(next.copy), sha256, executable })
-        flushDirectorySync(objects)
-        await keeper.copyMade(manifestId, domain, sha256, executable, next.copy)
-      }
+      if (next.make) await makeCopy(next.copy)
       copies.set(content, next.copy)
     }
   }
@@ -147,16 +169,20 @@ const FLUSH_EACH_MAX = 32
 
 function finishDirectories(root: string, directories: readonly string[]): void {
   const all = ['', ...directories]
-  const rootFd = openSync(root, 'r')
-  try {
-    for (const directory of all.toReversed()) {
-      const path = join(root, directory)
-      chmodSync(path, 0o555)
-      utimesSync(path, CONSTANT_TIME_S, CONSTANT_TIME_S)
-      if (all.length <= FLUSH_EACH_MAX) flushDirectorySync(path)
-    }
-    if (all.length > FLUSH_EACH_MAX) syncfs(rootFd)
-  } finally {
-    closeSync(rootFd)
+  const each = all.length <= FLUSH_EACH_MAX || !canFlushFilesystem()
+  for (const directory of all.toReversed()) {
+    const path = join(root, directory)
+    chmodSync(path, 0o555)
+    utimesSync(path, CONSTANT_TIME_S, CONSTANT_TIME_S)
+    if (each) flushDirectorySync(path)
+  }
+  const failure = each ? undefined : flushFilesystemSync()
+  if (failure !== undefined) throw new FilesystemFlushError(failure.error)
+}
+
+/** A flush of the whole filesystem failed: whether for this view cannot be told. */
+class FilesystemFlushError extends Error {
+  constructor(cause: unknown) {
+    super('flushing the filesystem failed', { cause })
   }
 }

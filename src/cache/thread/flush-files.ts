@@ -1,4 +1,4 @@
-import { fsyncSync, readFileSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync } from 'node:fs'
 import { startWriteback, syncfs } from '../../os/linux.ts'
 
 /**
@@ -10,10 +10,84 @@ const SYNCFS_MAX_FOREIGN_DIRTY_BYTES = 64 * 1024 * 1024
 const SYNCFS_MIN_FILES = 8
 
 /**
- * After `syncfs` reported a failure it cannot be told whose bytes were lost, and a later call
- * may not report it again: from then on this thread flushes every file by itself.
+ * The descriptor whose `syncfs` this thread trusts; undefined once one failed. The kernel
+ * reports a lost page to every descriptor that was open when it was lost, and to a later one
+ * only until somebody else was told: so it is opened before this thread does anything.
  */
-let syncfsTrusted = true
+let watchFd: number | undefined
+
+/** Called once, when a thread starts: from now on no failed write-back goes by unnoticed. */
+export function watchFilesystem(directory: string): void {
+  watchFd = openSync(directory, 'r')
+}
+
+/**
+ * What a flush proved of a file: its bytes are on disk; they are not (its own flush failed); or
+ * nothing, since a flush of the whole filesystem failed and does not say whose bytes it lost.
+ * A file that is not durable is never flushed again: the kernel reports a lost page once, and
+ * the next flush would answer "done". Its bytes have to be written anew, to another inode.
+ */
+export type Flushed =
+  | { readonly kind: 'durable' }
+  | { readonly kind: 'lost'; readonly error: unknown }
+  | { readonly kind: 'unproven'; readonly error: unknown }
+
+/** Flushes open files of the data directory's filesystem; an answer for each, in order. */
+export function flushFilesSync(fds: readonly number[], ownBytes: number): Flushed[] {
+  if (
+    watchFd !== undefined &&
+    fds.length >= SYNCFS_MIN_FILES &&
+    dirtyBytes() - ownBytes <= SYNCFS_MAX_FOREIGN_DIRTY_BYTES
+  ) {
+    const failure = flushFilesystemSync()
+    return fds.map(() =>
+      failure === undefined ? { kind: 'durable' } : { kind: 'unproven', error: failure.error },
+    )
+  }
+  // Writing starts for all of them first: the disk then sees one queue, and one journal commit
+  // covers many files.
+  const begun = fds.length > 1 ? fds.map(beginSync) : []
+  return fds.map((fd, index) => begun[index] ?? flushSync(fd))
+}
+
+function beginSync(fd: number): Flushed | undefined {
+  try {
+    startWriteback(fd, 0, 0)
+    return undefined
+  } catch (error) {
+    return { kind: 'lost', error }
+  }
+}
+
+function flushSync(fd: number): Flushed {
+  try {
+    fsyncSync(fd)
+    return { kind: 'durable' }
+  } catch (error) {
+    return { kind: 'lost', error }
+  }
+}
+
+/** Whether `flushFilesystemSync` may still be asked in this thread. */
+export function canFlushFilesystem(): boolean {
+  return watchFd !== undefined
+}
+
+/**
+ * Flushes the whole filesystem. After a failure it cannot be told whose bytes were lost, those
+ * of files still to come among them: from then on this thread flushes every file by itself.
+ */
+export function flushFilesystemSync(): { readonly error: unknown } | undefined {
+  if (watchFd === undefined) return { error: new Error('the filesystem is not watched') }
+  try {
+    syncfs(watchFd)
+    return undefined
+  } catch (error) {
+    closeSync(watchFd)
+    watchFd = undefined
+    return { error }
+  }
+}
 
 function dirtyBytes(): number {
   let total = 0
@@ -22,30 +96,4 @@ function dirtyBytes(): number {
   ))
     total += Number(match[1]) * 1024
   return total
-}
-
-/**
- * Makes the data of open files durable. Throws the first failure; then none of the files may
- * be taken for durable.
- */
-export function flushFilesSync(fds: readonly number[], ownBytes: number): void {
-  const [first] = fds
-  if (first === undefined) return
-  if (
-    syncfsTrusted &&
-    fds.length >= SYNCFS_MIN_FILES &&
-    dirtyBytes() - ownBytes <= SYNCFS_MAX_FOREIGN_DIRTY_BYTES
-  ) {
-    try {
-      syncfs(first)
-      return
-    } catch {
-      // The flushes below say which file it was.
-      syncfsTrusted = false
-    }
-  }
-  // Writing starts for all of them first: the disk then sees one queue, and one journal commit
-  // covers many files.
-  if (fds.length > 1) for (const fd of fds) startWriteback(fd, 0, 0)
-  for (const fd of fds) fsyncSync(fd)
 }

@@ -18,6 +18,11 @@ interface Follower {
   readonly fd: number
   readonly hash: Hash
   hashedBytes: number
+  /**
+   * Bytes that were to be written back were not: another flush would answer "done" all the
+   * same, so this follower promises nothing any more.
+   */
+  lost?: CkptdError
 }
 
 const followers = new Map<number, Follower>()
@@ -48,10 +53,15 @@ export const followHandlers = {
     const id = nextId++
     followers.set(id, follower)
     if (prefix === undefined || prefix.bytes === 0) return { id, intact: true }
-    const reached = await advance(follower, prefix.bytes)
-    const intact =
-      reached === prefix.bytes && follower.hash.copy().digest('hex') === prefix.sha256
-    return { id, intact }
+    try {
+      const reached = await advance(follower, prefix.bytes)
+      const intact =
+        reached === prefix.bytes && follower.hash.copy().digest('hex') === prefix.sha256
+      return { id, intact }
+    } catch (error) {
+      await followHandlers.followClose(id)
+      throw error
+    }
   },
 
   /** The bytes before `frontier` are written: hash them; returns up to where it has. */
@@ -59,18 +69,20 @@ export const followHandlers = {
     const follower = get(id)
     const from = follower.hashedBytes
     const reached = await advance(follower, frontier)
-    if (reached > from) startWriteback(follower.fd, from, reached - from)
+    if (reached > from) beginWriteback(follower, from, reached)
     return reached
   },
 
   /** Makes what is hashed so far durable; the answer may be recorded. */
   followFlush: async (id: number): Promise<{ bytes: number; sha256: Sha256 }> => {
     const follower = get(id)
+    if (follower.lost !== undefined) throw follower.lost
     const mark = { bytes: follower.hashedBytes, sha256: follower.hash.copy().digest('hex') as Sha256 }
     try {
       await flushData(follower.fd)
     } catch (error) {
-      throw fileError(error, 'flushing a file to disk')
+      follower.lost = fileError(error, 'flushing a file to disk')
+      throw follower.lost
     }
     failpoint('ingest.progress-flushed')
     return mark
@@ -79,6 +91,7 @@ export const followHandlers = {
   /** The digest of the whole file, which must end where the hashing ended. */
   followFinish: async (id: number, sizeBytes: number): Promise<Sha256> => {
     const follower = get(id)
+    if (follower.lost !== undefined) throw follower.lost
     const reached = await advance(follower, sizeBytes)
     if (reached !== sizeBytes)
       throw new CkptdError('io_error', `a staging file has ${reached} of ${sizeBytes} bytes`)
@@ -91,6 +104,14 @@ export const followHandlers = {
     followers.delete(id)
     await closeFd(follower.fd)
   },
+}
+
+function beginWriteback(follower: Follower, from: number, to: number): void {
+  try {
+    startWriteback(follower.fd, from, to - from)
+  } catch (error) {
+    follower.lost ??= fileError(error, 'writing a file to disk')
+  }
 }
 
 async function advance(follower: Follower, to: number): Promise<number> {

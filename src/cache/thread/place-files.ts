@@ -1,46 +1,60 @@
-import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  fchmodSync,
-  fsyncSync,
-  futimesSync,
-  linkSync,
-  openSync,
-  renameSync,
-} from 'node:fs'
-import { flushDirectorySync, unlinkIfPresentSync } from '../../os/durable.ts'
+import { linkSync, renameSync } from 'node:fs'
+import { flushDirectorySync, tryUnlinkSync, unlinkIfPresentSync } from '../../os/durable.ts'
 import { fileError, isErrno } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
-import { hashFileSync } from './hash-file.ts'
-import { CONSTANT_TIME_S } from './seal-files.ts'
-import { CkptdError } from '../../model/errors.ts'
+import { copyDurably } from './copy-durably.ts'
 
 /**
  * How a sealed file gets its object's name: `rename` takes a staging file over, `link` keeps
- * the source where it is (a worker's output), `copy` where the source's inode may not serve.
+ * the source where it is (a worker's output), `copy` where the source's inode may not serve,
+ * `rewrite` where its pages may not be on disk: a copy that shares nothing with it.
  */
 export interface PlaceRequest {
   readonly from: string
   readonly to: string
-  readonly how: 'rename' | 'link' | 'copy'
+  readonly how: 'rename' | 'link' | 'copy' | 'rewrite'
   readonly sha256: string
   readonly executable: boolean
 }
 
-/** Gives sealed files their objects' names and flushes the directories; all or an error. */
+/**
+ * Gives sealed files their objects' names and flushes the directories; all or an error, and
+ * after an error the names are as they were.
+ */
 export function placeFiles(
   puts: readonly PlaceRequest[],
   directories: readonly string[],
 ): void {
+  const placed: PlaceRequest[] = []
   try {
-    for (const put of puts) placeFile(put)
+    for (const put of puts) {
+      placeFile(put)
+      placed.push(put)
+    }
     failpoint('ingest.placed')
     for (const directory of directories) flushDirectorySync(directory)
     failpoint('ingest.directory-flushed')
   } catch (error) {
+    unplaceFiles(placed)
     throw fileError(error, 'adding objects to the store')
+  }
+}
+
+/**
+ * Takes names back that were not recorded. One that cannot be taken back has no row in the
+ * database: recovery removes it.
+ */
+export function unplaceFiles(puts: readonly PlaceRequest[]): void {
+  for (const put of puts)
+    if (put.how !== 'rename' || !tryRenameSync(put.to, put.from)) tryUnlinkSync(put.to)
+}
+
+function tryRenameSync(from: string, to: string): boolean {
+  try {
+    renameSync(from, to)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -54,7 +68,7 @@ function placeFile(put: PlaceRequest): void {
       if (!['EXDEV', 'EPERM', 'EMLINK'].some((name) => isErrno(error, name))) throw error
     }
   }
-  copyDurably(put)
+  copyDurably({ ...put, anew: put.how === 'rewrite' })
 }
 
 function linkNew(from: string, to: string): void {
@@ -66,22 +80,4 @@ function linkNew(from: string, to: string): void {
     unlinkIfPresentSync(to)
     linkSync(from, to)
   }
-}
-
-/** A second inode of a content: shared extents where the filesystem can, checked and flushed. */
-export function copyDurably(put: Omit<PlaceRequest, 'how'>): void {
-  const temporary = `${put.to}.${randomUUID()}`
-  copyFileSync(put.from, temporary, constants.COPYFILE_FICLONE)
-  const fd = openSync(temporary, 'r')
-  try {
-    const { sha256 } = hashFileSync(fd, Number.MAX_SAFE_INTEGER)
-    if (sha256 !== put.sha256)
-      throw new CkptdError('corrupt', `a copy of ${put.from} has other bytes than the file`)
-    fchmodSync(fd, put.executable ? 0o555 : 0o444)
-    futimesSync(fd, CONSTANT_TIME_S, CONSTANT_TIME_S)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-  renameSync(temporary, put.to)
 }

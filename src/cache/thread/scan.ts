@@ -1,4 +1,4 @@
-import { type Dir, opendirSync } from 'node:fs'
+import { type Dir, lstatSync, opendirSync } from 'node:fs'
 
 const scans = new Map<number, Dir>()
 let nextId = 1
@@ -8,23 +8,24 @@ const PAGE_NAMES = 512
 
 /** Reads a directory of any size a page at a time; an empty page is the last one. */
 export const scanHandlers = {
+  /** Anything but a directory lists as empty: it is nothing that the store has made. */
   scanOpen: (path: string): number => {
     const id = nextId++
-    scans.set(id, opendirSync(path, { bufferSize: PAGE_NAMES }))
+    if (lstatSync(path).isDirectory()) scans.set(id, opendirSync(path, { bufferSize: PAGE_NAMES }))
     return id
   },
   scanNext: (id: number): string[] => {
     const dir = scans.get(id)
-    if (dir === undefined) return []
     const names: string[] = []
-    for (let entry = dir.readSync(); entry !== null; entry = dir.readSync()) {
+    while (dir !== undefined && names.length < PAGE_NAMES) {
+      const entry = dir.readSync()
+      if (entry === null) break
       names.push(entry.name)
-      if (names.length === PAGE_NAMES) return names
-    }
-    if (names.length === 0) {
-      dir.closeSync()
-      scans.delete(id)
     }
     return names
+  },
+  scanClose: (id: number): void => {
+    scans.get(id)?.closeSync()
+    scans.delete(id)
   },
 }

@@ -1,6 +1,7 @@
 import { closeSync, constants, fchmodSync, fstatSync, futimesSync, openSync } from 'node:fs'
 import type { Sha256 } from '../../model/digest.ts'
 import { CkptdError, type ErrorRecord, toErrorRecord } from '../../model/errors.ts'
+import { tryUnlinkSync } from '../../os/durable.ts'
 import { fileError } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import { hasExtendedAttributes, tryReadLease } from '../../os/linux.ts'
@@ -28,25 +29,28 @@ export type SealResult =
       readonly ok: true
       readonly sha256: Sha256
       readonly sizeBytes: number
-      /** A foreign inode that must not enter the store: it carries attributes. */
-      readonly copyInstead: boolean
+      /**
+       * How its bytes enter the store: this very inode; a copy, since a foreign inode carries
+       * attributes; or written anew, since a flush failed and this inode's pages may be lost.
+       */
+      readonly by: 'inode' | 'copy' | 'rewriting'
     }
   | { readonly ok: false; readonly error: ErrorRecord }
 
 /**
  * Hashes, checks and flushes a batch of files and gives them their final mode and time.
- * After it, a file with `ok` is durable and is what its digest says. A failed flush fails
- * every file of the batch that was not yet durable by itself.
+ * After it, a file with `ok` is what its digest says, and durable unless it is to be rewritten.
+ * A file whose flush failed is spoiled, so that nobody can flush it again and be told "done".
  */
 export function sealFiles(requests: readonly SealRequest[]): SealResult[] {
-  const open: { fd: number; index: number }[] = []
+  const open: { fd: number; index: number; request: SealRequest }[] = []
   const results: SealResult[] = []
   let bytes = 0
   try {
     for (const [index, request] of requests.entries()) {
       try {
         const fd = openSync(request.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-        open.push({ fd, index })
+        open.push({ fd, index, request })
         const sealed = sealFile(fd, request)
         bytes += sealed.sizeBytes
         results.push({ ok: true, ...sealed })
@@ -55,11 +59,16 @@ export function sealFiles(requests: readonly SealRequest[]): SealResult[] {
       }
     }
     failpoint('ingest.hashed')
-    try {
-      flushFilesSync(open.map(({ fd }) => fd), bytes)
-    } catch (error) {
-      const record = toErrorRecord(fileError(error, 'flushing files to disk'))
-      return requests.map(() => ({ ok: false, error: record }))
+    const flushed = flushFilesSync(open.map(({ fd }) => fd), bytes)
+    for (const [at, { fd, index, request }] of open.entries()) {
+      const outcome = flushed[at]
+      const result = results[index]
+      if (outcome === undefined || outcome.kind === 'durable' || !result?.ok) continue
+      spoil(fd, request, outcome.kind)
+      results[index] =
+        outcome.kind === 'unproven'
+          ? { ...result, by: 'rewriting' }
+          : { ok: false, error: toErrorRecord(fileError(outcome.error, 'flushing a file to disk')) }
     }
     failpoint('ingest.flushed')
     return results
@@ -68,15 +77,37 @@ export function sealFiles(requests: readonly SealRequest[]): SealResult[] {
   }
 }
 
+/**
+ * Marks a file whose flush failed. A staging file goes, and its bytes are fetched again; a
+ * worker's file cannot be had again, so it gets a time that says to copy it the next time. The
+ * mark lives as long as what it warns of: in the kernel's memory, beside the lost pages.
+ */
+function spoil(fd: number, request: SealRequest, kind: 'lost' | 'unproven'): void {
+  if (request.foreign) tryMarkSuspect(fd)
+  else if (kind === 'lost') tryUnlinkSync(request.path)
+}
+
+/** A second after the time that a sealed file has: no file has it otherwise. */
+const SUSPECT_TIME_S = CONSTANT_TIME_S + 1
+
+function tryMarkSuspect(fd: number): boolean {
+  try {
+    futimesSync(fd, SUSPECT_TIME_S, SUSPECT_TIME_S)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function sealFile(
   fd: number,
   request: SealRequest,
-): { sha256: Sha256; sizeBytes: number; copyInstead: boolean } {
+): Omit<SealResult & { ok: true }, 'ok'> {
   const before = fstatSync(fd)
   if (!before.isFile()) throw new CkptdError('io_error', `${request.path} is no regular file`)
   if (request.foreign && !tryReadLease(fd))
     throw new CkptdError('worker_running', `a process still has ${request.path} open for writing`)
-  const copyInstead = request.foreign === true && hasExtendedAttributes(fd)
+  const by = request.foreign ? wayIn(fd, before.mtimeMs) : 'inode'
   const sizeBytes = before.size
   if (request.sizeBytes !== undefined && sizeBytes !== request.sizeBytes)
     throw new CkptdError(
@@ -100,9 +131,14 @@ function sealFile(
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs)
       throw new CkptdError('worker_running', `${request.path} changed while it was read`)
   }
-  if (!copyInstead) {
+  if (by === 'inode') {
     fchmodSync(fd, request.executable ? 0o555 : 0o444)
     futimesSync(fd, CONSTANT_TIME_S, CONSTANT_TIME_S)
   }
-  return { sha256, sizeBytes, copyInstead }
+  return { sha256, sizeBytes, by }
+}
+
+function wayIn(fd: number, mtimeMs: number): 'inode' | 'copy' | 'rewriting' {
+  if (mtimeMs === SUSPECT_TIME_S * 1000) return 'rewriting'
+  return hasExtendedAttributes(fd) ? 'copy' : 'inode'
 }

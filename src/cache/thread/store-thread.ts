@@ -1,13 +1,15 @@
-import { renameSync } from 'node:fs'
+import { existsSync, renameSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { workerData } from 'node:worker_threads'
 import { flushDirectorySync, unlinkIfPresentSync, writeFileDurablySync } from '../../os/durable.ts'
-import { fileError } from '../../os/errno.ts'
+import { fileError, isErrno } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
-import { serveThread } from '../../os/thread.ts'
+import { type Handlers, serveThread } from '../../os/thread.ts'
 import { buildView, type CopyKeeper, type ViewRequest } from './build-view.ts'
 import { followHandlers } from './follow.ts'
-import { placeFiles } from './place-files.ts'
+import { watchFilesystem } from './flush-files.ts'
+import { placeFiles, unplaceFiles } from './place-files.ts'
 import { removeTree } from './remove-tree.ts'
 import { scanHandlers } from './scan.ts'
 import { sealFiles } from './seal-files.ts'
@@ -21,6 +23,7 @@ export const storeHandlers = {
   ...walkHandlers,
   sealFiles,
   placeFiles,
+  unplaceFiles,
   verifyObject,
   removeTree,
 
@@ -28,34 +31,24 @@ export const storeHandlers = {
 
   /** Removes names; missing ones are fine. Durable only after a later flush of the directory. */
   unlinkFiles: (paths: readonly string[]): void => {
-    try {
-      for (const path of paths) unlinkIfPresentSync(path)
-    } catch (error) {
-      throw fileError(error, 'removing files')
-    }
+    for (const path of paths) unlinkIfPresentSync(path)
   },
 
-  writeFileDurably: (path: string, text: string): void => {
-    try {
-      writeFileDurablySync(path, text)
-    } catch (error) {
-      throw fileError(error, `writing ${path}`)
-    }
-  },
+  fileExists: (path: string): boolean => existsSync(path),
+
+  writeFileDurably: (path: string, text: string): void => writeFileDurablySync(path, text),
 
   /** Moves a whole file to its final name: flush → rename → flush the directory. */
   publishFile: async (from: string, to: string): Promise<void> => {
-    try {
-      const file = await open(from, 'r')
-      await file.chmod(0o444)
-      await file.datasync().finally(() => file.close())
-      failpoint('manifest.written')
-      await rename(from, to)
-      flushDirectorySync(dirname(to))
-      failpoint('manifest.renamed')
-    } catch (error) {
-      throw fileError(error, `publishing ${to}`)
-    }
+    const file = await open(from, 'r')
+    await file
+      .chmod(0o444)
+      .then(() => file.datasync())
+      .finally(() => file.close())
+    failpoint('manifest.written')
+    await rename(from, to)
+    flushDirectorySync(dirname(to))
+    failpoint('manifest.renamed')
   },
 
   /** Moves a name aside and flushes both directories; a missing source is fine. */
@@ -63,8 +56,8 @@ export const storeHandlers = {
     try {
       renameSync(from, to)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-      throw fileError(error, `moving ${from} aside`)
+      if (isErrno(error, 'ENOENT')) return
+      throw error
     }
     flushDirectorySync(dirname(from))
     flushDirectorySync(dirname(to))
@@ -73,4 +66,46 @@ export const storeHandlers = {
 
 export type StoreHandlers = typeof storeHandlers
 
-const parent = serveThread<CopyKeeper>(storeHandlers)
+/** What was being done, for the message of a failure that a handler has no better words for. */
+const DOING: { readonly [K in keyof StoreHandlers]: string } = {
+  followOpen: 'opening a staging file',
+  followAdvance: 'reading a staging file',
+  followFlush: 'flushing a staging file',
+  followFinish: 'reading a staging file',
+  followClose: 'closing a staging file',
+  scanOpen: 'listing a directory of the store',
+  scanNext: 'listing a directory of the store',
+  scanClose: 'listing a directory of the store',
+  fileExists: 'looking for a file of the store',
+  walkOpen: 'listing an output',
+  walkNext: 'listing an output',
+  sealFiles: 'sealing files',
+  placeFiles: 'adding objects to the store',
+  unplaceFiles: 'taking objects back',
+  verifyObject: 'reading an object',
+  removeTree: 'removing a directory',
+  buildView: 'building a view',
+  unlinkFiles: 'removing files',
+  writeFileDurably: 'writing a checkpoint’s record',
+  publishFile: 'publishing a manifest',
+  moveAside: 'moving a damaged object aside',
+}
+
+/** Errors cross threads as a code and a sentence; only here their errno can still be read. */
+function withFileErrors(handlers: Handlers): Handlers {
+  return Object.fromEntries(
+    Object.entries(handlers).map(([name, handler]) => [
+      name,
+      async (...args: unknown[]): Promise<unknown> => {
+        try {
+          return await handler(...args)
+        } catch (error) {
+          throw fileError(error, DOING[name as keyof StoreHandlers])
+        }
+      },
+    ]),
+  )
+}
+
+watchFilesystem((workerData as { directory: string }).directory)
+const parent = serveThread<CopyKeeper>(withFileErrors(storeHandlers))

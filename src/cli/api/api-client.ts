@@ -4,9 +4,9 @@ import { connectionError } from './connection-error.ts'
 import { errorAnswer } from './error-answer.ts'
 import { parseNdjson } from './ndjson.ts'
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
-export interface Call {
+interface Call {
   readonly method: Method
   /** Beginning with "/"; parts that come from outside are percent-encoded already. */
   readonly path: string

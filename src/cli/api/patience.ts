@@ -16,7 +16,7 @@ export interface Patience {
   readonly onLost: (error: CommandError) => void
 }
 
-export function isUnreachable(error: unknown): error is CommandError {
+function isUnreachable(error: unknown): error is CommandError {
   return error instanceof CommandError && error.exit === 'unreachable'
 }
 
@@ -39,25 +39,25 @@ export async function retryUnreachable<T>(
   }
 }
 
-/** What the last event of a stream may be. */
-interface ErrorEvent {
-  readonly type: 'error'
-  readonly error: ErrorBody
+interface StreamEvent {
+  readonly type: string
+  /** Of an event of the type "error". */
+  readonly error?: ErrorBody
 }
 
 /**
  * A stream that survives a restart of the daemon: asked for again when it breaks off before its
- * last event, or ends with an error that only says that the daemon is going down. A daemon that is not there at the very first attempt is an error at once.
- * `open` is told the number of the attempt, from 0.
+ * last event, or ends with an error that only says that the daemon is going down. A daemon that
+ * is not there at the very first attempt is an error at once.
  */
-export async function* persistentStream<T extends { readonly type: string } | ErrorEvent>(
-  open: (attempt: number) => AsyncGenerator<T, void, undefined>,
+export async function* persistentStream<T extends StreamEvent>(
+  open: () => AsyncGenerator<T, void, undefined>,
   isLast: (event: T) => boolean,
   patience: Patience,
 ): AsyncGenerator<T, void, undefined> {
-  let events = open(0)
+  let events = open()
   let next = await events.next()
-  for (let attempt = 1; ; ) {
+  for (;;) {
     try {
       while (next.done !== true) {
         throwIfPassing(next.value)
@@ -74,7 +74,7 @@ export async function* persistentStream<T extends { readonly type: string } | Er
       await events.return()
     }
     const reopen = async (): Promise<IteratorResult<T, void>> => {
-      events = open(attempt++)
+      events = open()
       return events.next()
     }
     await patience.clock.sleep(RETRY_MS, patience.signal)
@@ -82,8 +82,8 @@ export async function* persistentStream<T extends { readonly type: string } | Er
   }
 }
 
-function throwIfPassing(event: { readonly type: string } | ErrorEvent): void {
-  if (!('error' in event)) return
+function throwIfPassing(event: StreamEvent): void {
+  if (event.error === undefined) return
   const error = fromErrorBody(event.error)
   if (isUnreachable(error)) throw error
 }

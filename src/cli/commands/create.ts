@@ -50,7 +50,7 @@ Examples:
 }
 
 /** `k=v` each; the value is all after the first "=". */
-export function parseSourceOptions(pairs: readonly string[]): Record<string, string> {
+function parseSourceOptions(pairs: readonly string[]): Record<string, string> {
   const entries = pairs.map((pair): [string, string] => {
     const at = pair.indexOf('=')
     if (at < 1) throw new CommandError('usage', `--option "${pair}" is not of the form key=value`)

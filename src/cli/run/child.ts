@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 
-export interface ChildExit {
+interface ChildExit {
   /** As a shell has it: 128 and the signal's number where a signal ended it. */
   readonly status: number
   /** Why it never started. */

@@ -10,7 +10,7 @@ export interface RunOrder {
 }
 
 /** A command line, and how to see the end of its container. */
-export type WorkerLine = Pick<WorkerCommand, 'argv' | 'container'>
+type WorkerLine = Pick<WorkerCommand, 'argv' | 'container'>
 
 export interface MountedWorker {
   readonly mount: MountResult

@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../../agent-protocol/checkpoint.ts'
 import { formatBytes } from '../../model/size-text.ts'
+import { countText } from './count-text.ts'
 import { printable } from './printable.ts'
 import { progressText } from './progress-line.ts'
 import { renderFields, renderTable } from './table.ts'
@@ -16,7 +17,7 @@ export function checkpointTable(checkpoints: readonly Checkpoint[]): string {
 export function checkpointText(checkpoint: Checkpoint): string {
   const { size, billed_size, file_count, progress, error } = checkpoint
   const options = Object.entries(checkpoint.source_options)
-  const sizeText = `${formatBytes(size)} in ${file_count} files (billed ${formatBytes(billed_size)})`
+  const sizeText = `${formatBytes(size)} in ${countText(file_count, 'file')} (billed ${formatBytes(billed_size)})`
   return renderFields([
     ['Name', checkpoint.name],
     ['ID', checkpoint.id],
@@ -41,8 +42,6 @@ type User = Checkpoint['used_by'][number]
 /** A job that uses a checkpoint: `job tune (1b9d…), mounted by 2 workers`. */
 export function userLine({ job_uuid, name, mounted_workers }: User): string {
   const mounted =
-    mounted_workers === 0
-      ? 'not mounted'
-      : `mounted by ${mounted_workers} worker${mounted_workers === 1 ? '' : 's'}`
+    mounted_workers === 0 ? 'not mounted' : `mounted by ${countText(mounted_workers, 'worker')}`
   return `job ${printable(name)} (${printable(job_uuid)}), ${mounted}`
 }

@@ -1,5 +1,6 @@
 import type { DiskUsage } from '../../agent-protocol/host.ts'
 import { formatBytes } from '../../model/size-text.ts'
+import { countText } from './count-text.ts'
 import { type Column, renderFields, renderTable } from './table.ts'
 
 const PROJECT_COLUMNS: readonly Column[] = [
@@ -21,7 +22,7 @@ export function diskUsageText({ data_dir, filesystem, store, projects }: DiskUsa
   const inStore = renderTable(
     [{ title: 'IN THE STORE' }, { title: 'SIZE', align: 'right' }],
     [
-      [`${store.objects} objects, each once`, formatBytes(store.physical)],
+      [`${countText(store.objects, 'object')}, each once`, formatBytes(store.physical)],
       ['checkpoints, each by its size', formatBytes(store.logical)],
       ['saved by sharing', formatBytes(store.saved_by_sharing)],
       ['in use by mounts', formatBytes(store.in_use)],

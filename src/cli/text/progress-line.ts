@@ -1,5 +1,6 @@
 import type { Progress } from '../../agent-protocol/checkpoint.ts'
 import { formatBytes, formatDuration } from '../../model/size-text.ts'
+import { countText } from './count-text.ts'
 import { displayWidth, fitWidth } from './display-width.ts'
 import { printable } from './printable.ts'
 
@@ -29,7 +30,9 @@ function progressParts(progress: Progress): string[] {
     bytes_total === undefined
       ? formatBytes(bytes_done)
       : `${formatBytes(bytes_done)}/${formatBytes(bytes_total)}`,
-    files_total === undefined ? countFiles(files_done) : `${files_done}/${files_total} files`,
+    files_total === undefined
+      ? countText(files_done, 'file')
+      : `${files_done}/${files_total} files`,
   ]
   if (progress.waiting_for !== undefined)
     return [...parts, `waits for ${printable(progress.waiting_for)}`]
@@ -37,10 +40,6 @@ function progressParts(progress: Progress): string[] {
   if (progress.seconds_left !== undefined)
     parts.push(`${formatDuration(progress.seconds_left)} left`)
   return parts
-}
-
-function countFiles(files: number): string {
-  return files === 1 ? '1 file' : `${files} files`
 }
 
 function progressBar(progress: Progress, room: number): string | undefined {

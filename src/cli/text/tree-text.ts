@@ -1,11 +1,12 @@
 import type { CheckpointDetails, TreeEntry } from '../../agent-protocol/checkpoint.ts'
 import { formatBytes } from '../../model/size-text.ts'
+import { countText } from './count-text.ts'
 import { printable } from './printable.ts'
 
 const SIZE_COLUMNS = 11
 
 export function treeHeading({ count, size }: CheckpointDetails): string {
-  return `Tree: ${printable(count)} entries, ${printable(size)}`
+  return `Tree: ${countText(Number(count), 'entry', 'entries')}, ${printable(size)}`
 }
 
 /** Size and whole path; "/" ends a directory, "*" marks what is executable, "->" leads to a link's target. */

@@ -1,12 +1,13 @@
 import type { VerifyReport } from '../../agent-protocol/checkpoint.ts'
 import { formatBytes } from '../../model/size-text.ts'
+import { countText } from './count-text.ts'
 import { printable } from './printable.ts'
 
 type Damage = VerifyReport['bad'][number]
 
 export function verifyText({ checked_objects, checked_bytes, bad }: VerifyReport): string {
   const found = bad.length === 0 ? 'no damage' : `${bad.length} damaged`
-  const summary = `checked ${checked_objects} objects, ${formatBytes(checked_bytes)}: ${found}\n`
+  const summary = `checked ${countText(checked_objects, 'object')}, ${formatBytes(checked_bytes)}: ${found}\n`
   return bad.map(damageText).join('') + summary
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Ingest } from '../../cache/ingest.ts'
+import type { Ingest, PlannedFile } from '../../cache/ingest.ts'
 import { quoteName } from '../../model/relative-path.ts'
 import { memberError } from './archive-error.ts'
 import { type Extracted, type ExtractionParent, stagedBytes } from './extraction-protocol.ts'
@@ -23,9 +23,7 @@ export function admitMembers(context: AdmissionContext): ExtractionParent['repor
   const { progress, queue, request, space } = context
   const { ingest, name } = request
   return async (members, readBytes) => {
-    ingest.together(() => {
-      for (const member of members) planMember(ingest, name, member)
-    })
+    ingest.together(() => planMembers(ingest, name, members))
     let files = 0
     let bytes = 0
     for (const member of members)
@@ -46,19 +44,27 @@ export function admitMembers(context: AdmissionContext): ExtractionParent['repor
   }
 }
 
-function planMember(ingest: Ingest, archive: string, member: Extracted): void {
-  switch (member.kind) {
-    case 'directory':
-      return ingest.addDirectory(member.path)
-    case 'symlink':
-      return addSymlink(ingest, member)
-    case 'link':
-      return planLink(ingest, archive, member)
-    case 'file': {
-      const { index, path, sizeBytes } = member
-      return ingest.planFiles([{ path, sizeBytes, plan: memberPlan(index) }])
-    }
+function planMembers(ingest: Ingest, archive: string, members: readonly Extracted[]): void {
+  let files: PlannedFile[] = []
+  const planFiles = (): void => {
+    if (files.length > 0) ingest.planFiles(files)
+    files = []
   }
+  for (const member of members)
+    if (member.kind === 'directory') ingest.addDirectory(member.path)
+    else if (member.kind === 'symlink') addSymlink(ingest, member)
+    else if (member.kind === 'file')
+      files.push({
+        path: member.path,
+        sizeBytes: member.sizeBytes,
+        plan: memberPlan(member.index),
+      })
+    else {
+      // It may lead to a file of this batch.
+      planFiles()
+      files.push(planLink(ingest, archive, member))
+    }
+  planFiles()
 }
 
 function addSymlink(ingest: Ingest, { path, target }: SymlinkMember): void {
@@ -68,7 +74,11 @@ function addSymlink(ingest: Ingest, { path, target }: SymlinkMember): void {
   ingest.addSymlink(path, target)
 }
 
-function planLink(ingest: Ingest, archive: string, { index, path, target }: LinkMember): void {
+function planLink(
+  ingest: Ingest,
+  archive: string,
+  { index, path, target }: LinkMember,
+): PlannedFile {
   const earlier = ingest.find(target)
   if (earlier?.kind !== 'file')
     throw memberError(
@@ -77,5 +87,5 @@ function planLink(ingest: Ingest, archive: string, { index, path, target }: Link
       `is a hard link to ${quoteName(target)}, which is ${earlier === undefined ? 'not among the members before it' : `a ${earlier.kind}`}`,
     )
   const sizeBytes = earlier.size_bytes ?? undefined
-  ingest.planFiles([{ path, sizeBytes, plan: memberPlan(index) }])
+  return { path, sizeBytes, plan: memberPlan(index) }
 }

@@ -12,6 +12,8 @@ export interface ByteStream {
   readonly position: number
   /** The next `count` bytes, fewer only at the end. Valid until the next call. */
   take(count: number): Promise<Buffer>
+  /** The next `count` bytes if they are at hand; undefined, and nothing taken, otherwise. */
+  takeNow(count: number): Buffer | undefined
   /** Between one and `max` bytes, none only at the end. Valid until the next call. */
   some(max: number): Promise<Buffer>
   /** Passes over `count` bytes; returns how many there were. */
@@ -50,6 +52,7 @@ export function byteStream(source: ChunkSource): ByteStream {
         filled += consume(count - filled).copy(whole, filled)
       return whole.subarray(0, filled)
     },
+    takeNow: (count) => (chunk.length - at >= count ? consume(count) : undefined),
     some: async (max) => {
       if (at === chunk.length) await refill()
       return consume(max)

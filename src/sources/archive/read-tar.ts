@@ -1,4 +1,6 @@
-import type { CkptdError } from '../../model/errors.ts'
+import { CkptdError } from '../../model/errors.ts'
+import { MAX_TREE_ENTRIES } from '../../model/limits.ts'
+import { quoteName } from '../../model/relative-path.ts'
 import { archiveError, memberError } from './archive-error.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { CHUNK_BYTES } from './file-chunks.ts'
@@ -56,6 +58,12 @@ export async function* readTar(input: TarInput): AsyncGenerator<Member> {
     )
     const member = tarMember(name, index, { ...applied, sizeBytes }, body.read)
     index += 1
+    // Counted here, since "./" again and again is no entry of the tree.
+    if (index > MAX_TREE_ENTRIES)
+      throw new CkptdError(
+        'limit_exceeded',
+        `the archive ${quoteName(name)} has more than ${MAX_TREE_ENTRIES} members`,
+      )
     if (member !== undefined) yield member
     await body.end()
   }

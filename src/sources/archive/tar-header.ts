@@ -62,19 +62,26 @@ function hasValidChecksum(block: Buffer): boolean {
   return expected === unsigned || expected === signed
 }
 
-const OCTAL = /^ *([0-7]*)[ \0]*(?:\0.*)?$/s
-
 /** An octal number in ASCII, or with the top bit set a big-endian one; empty is 0. */
 export function decodeNumber(field: Buffer): number | undefined {
   const first = field[0] ?? 0
-  if ((first & 0x80) === 0) {
-    const digits = OCTAL.exec(field.toString('latin1'))?.[1]
-    if (digits === undefined) return undefined
-    return digits === '' ? 0 : Number.parseInt(digits, 8)
-  }
+  if ((first & 0x80) === 0) return decodeOctal(field)
   // 0xff… is a negative number; no field read here can be one.
   if (first !== 0x80) return undefined
   let value = 0
   for (const byte of field.subarray(1)) value = value * 256 + byte
   return Number.isSafeInteger(value) ? value : undefined
+}
+
+/** Spaces, digits, and then nothing but spaces up to a NUL or the end. */
+function decodeOctal(field: Buffer): number | undefined {
+  let at = 0
+  while (field[at] === 0x20) at += 1
+  let value = 0
+  for (let byte = field[at] ?? 0; byte >= 0x30 && byte <= 0x37; byte = field[at] ?? 0) {
+    value = value * 8 + byte - 0x30
+    at += 1
+  }
+  while (field[at] === 0x20) at += 1
+  return at >= field.length || field[at] === 0 ? value : undefined
 }

@@ -1,7 +1,5 @@
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { CkptdError } from '../../model/errors.ts'
-import { MAX_TREE_ENTRIES } from '../../model/limits.ts'
 import { fileError } from '../../os/errno.ts'
 import type { Remote } from '../../os/thread.ts'
 import {
@@ -65,11 +63,6 @@ export async function writeMembers(
   }
 
   for await (const member of archive.members) {
-    if (member.index >= MAX_TREE_ENTRIES)
-      throw new CkptdError(
-        'limit_exceeded',
-        `the archive has more than ${MAX_TREE_ENTRIES} members`,
-      )
     if (isStored(job.stored, member.index)) continue
     if (member.kind !== 'file') await report(member)
     else if (member.sizeBytes < LARGE_FILE_BYTES) await writeSmall(member)
@@ -92,7 +85,9 @@ async function writeFile(
     // Never an existing file, and no link is followed.
     fd = openSync(file, 'wx', 0o600)
     let at = 0
-    for await (const piece of pieces) at += writeAllSync(fd, piece, at)
+    // What is at hand is written without a turn of the event loop.
+    if (Symbol.iterator in pieces) for (const piece of pieces) at += writeAllSync(fd, piece, at)
+    else for await (const piece of pieces) at += writeAllSync(fd, piece, at)
   } catch (error) {
     throw fileError(error, `extracting ${path}`)
   } finally {

@@ -5,7 +5,7 @@ import { createAddressGuard } from '../address-guard.ts'
 import type { FetchLimits } from '../limits.ts'
 import { connectionSlots } from './connection-slots.ts'
 import type { FetchContext } from './fetch-context.ts'
-import { guardedAgent } from './guarded-agent.ts'
+import { guardedAgent, guardedDial } from './guarded-agent.ts'
 import type { HeldAnswer } from './held-answer.ts'
 import { fetchLarge, type LargeFetch, openLarge } from './large-file.ts'
 import { listDirectory } from './list-directory.ts'
@@ -37,7 +37,8 @@ interface OpenTransfer extends FetchContext {
 }
 
 const { allowNetworks, limits } = workerData as FetchThreadData
-const agent = guardedAgent(createAddressGuard(allowNetworks), limits)
+const guard = createAddressGuard(allowNetworks)
+const network = { agent: guardedAgent(guard, limits), dial: guardedDial(guard, limits) }
 const slots = connectionSlots(limits)
 const transfers = new Map<number, OpenTransfer>()
 
@@ -45,7 +46,7 @@ const transfers = new Map<number, OpenTransfer>()
 export const fetchHandlers = {
   openTransfer: (id: number, uri: string): void => {
     const stop = new AbortController()
-    const { origin, urlOf } = transferOrigin(agent, uri, limits)
+    const { origin, urlOf } = transferOrigin(network, uri, limits)
     transfers.set(id, {
       id,
       origin,

@@ -1,45 +1,92 @@
 import { lookup, type LookupAddress } from 'node:dns'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction, type OnReadOpts } from 'node:net'
 import { Agent, buildConnector } from 'undici'
 import { CkptdError } from '../../model/errors.ts'
 import type { AddressGuard } from '../address-guard.ts'
 import type { FetchLimits } from '../limits.ts'
+import type { Dial } from './range-connection.ts'
 
 /**
- * Connections to allowed addresses only. What is checked is what is connected to: a literal
- * before connecting, the answers of a name inside the look-up whose result is used, and the
- * peer of every socket once more. No proxy of the environment is used.
+ * Connects to allowed addresses only. What is checked is what is connected to: a literal before
+ * connecting, the answers of a name inside the look-up whose result is used, and the peer of
+ * every socket once more. No proxy of the environment is used.
  */
-export function guardedAgent(guard: AddressGuard, limits: FetchLimits): Agent {
+export function guardedConnector(
+  guard: AddressGuard,
+  { connectMs }: FetchLimits,
+  onread?: OnReadOpts,
+): buildConnector.connector {
   const connect = buildConnector({
-    timeout: limits.connectMs,
+    timeout: connectMs,
     allowH2: false,
     autoSelectFamily: true,
     lookup: guardedLookup(guard),
+    ...(onread === undefined ? {} : { onread }),
   })
+  return (options, callback) => {
+    const { hostname } = options
+    const literal = isIP(hostname) === 0 ? undefined : guard.refusal(hostname)
+    if (literal !== undefined) callback(refused(hostname, hostname, literal), null)
+    else
+      connect(options, (error, socket) => {
+        if (error !== null) {
+          callback(error, null)
+          return
+        }
+        const peer = socket.remoteAddress ?? ''
+        const kind = guard.refusal(peer)
+        if (kind === undefined) callback(null, socket)
+        else {
+          socket.destroy()
+          callback(refused(hostname, peer, kind), null)
+        }
+      })
+  }
+}
+
+export function guardedAgent(guard: AddressGuard, limits: FetchLimits): Agent {
   return new Agent({
     allowH2: false,
     pipelining: 1,
     headersTimeout: limits.stallMs,
     bodyTimeout: limits.stallMs,
-    connect: (options, callback) => {
-      const { hostname } = options
-      const literal = isIP(hostname) === 0 ? undefined : guard.refusal(hostname)
-      if (literal !== undefined) callback(refused(hostname, hostname, literal), null)
-      else
-        connect(options, (error, socket) => {
-          const peer = socket?.remoteAddress ?? ''
-          const kind = socket === null ? undefined : guard.refusal(peer)
-          if (socket === null) callback(error, null)
-          else if (kind === undefined) callback(null, socket)
-          else {
-            socket.destroy()
-            callback(refused(hostname, peer, kind), null)
-          }
-        })
-    },
+    connect: guardedConnector(guard, limits),
   })
 }
+
+/**
+ * Opens connections that read into one buffer of the thread: each read is handed on, and done
+ * with, before the next one begins.
+ */
+export function guardedDial(guard: AddressGuard, limits: FetchLimits): Dial {
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  return (url, onBytes, signal) =>
+    new Promise((resolve, reject) => {
+      const onread: OnReadOpts = {
+        buffer,
+        callback: (bytes) => {
+          onBytes(buffer.subarray(0, bytes))
+          return true
+        },
+      }
+      const { hostname, protocol, host, port } = url
+      const plain = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+      guardedConnector(
+        guard,
+        limits,
+        onread,
+      )({ hostname: plain, host, protocol, port }, (error, socket) => {
+        if (socket === null) reject(error)
+        else if (signal.aborted) {
+          socket.destroy()
+          reject(signal.reason as Error)
+        } else resolve(socket)
+      })
+    })
+}
+
+/** One read from a socket, in bytes: with several times less, the calls cost more than the copying. */
+const READ_BYTES = 1024 * 1024
 
 function guardedLookup(guard: AddressGuard): LookupFunction {
   return (hostname, options, callback) => {

@@ -3,6 +3,7 @@ import type { HeldAnswer } from './held-answer.ts'
 import { fetchPiece } from './piece.ts'
 import { piecePlan } from './piece-plan.ts'
 import type { RangedFile } from './ranged-file.ts'
+import { rangeConnection } from './range-connection.ts'
 import { TransientFault } from './transient-fault.ts'
 
 /** A finished piece lets one more connection be tried after so many. */
@@ -22,7 +23,7 @@ export async function fetchRanges(
   watch(() => plan.frontierBytes())
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])
-  const location = { url: file.held?.first.answer.url ?? file.url }
+  let url = file.held?.first.answer.url ?? file.url
   let width: number = limits.connectionsPerFile
   let workers = 0
   let failure: unknown
@@ -48,10 +49,12 @@ export async function fetchRanges(
 
   const work = async (held?: HeldAnswer): Promise<void> => {
     const attempts = patienceOf(context, signal)
+    using connection = rangeConnection(context.origin.dial, limits.stallMs, signal)
+    const source = { connection, signal, url }
     try {
       for (let waiting = held; ; waiting = undefined) {
         const release =
-          waiting?.release ?? (await slots.acquire(context.id, location.url.host, signal))
+          waiting?.release ?? (await slots.acquire(context.id, source.url.host, signal))
         const piece = plan.take(waiting === undefined ? file.limit.bytes : Infinity)
         if (piece === undefined) {
           release()
@@ -61,7 +64,8 @@ export async function fetchRanges(
         }
         const from = piece.at
         try {
-          await fetchPiece(context, file, location, piece, waiting?.first.answer, signal)
+          await fetchPiece(context, file, source, piece, waiting?.first.answer)
+          url = source.url
           plan.finish(piece)
           attempts.progress()
           width = Math.min(limits.connectionsPerFile, width + 1 / PIECES_PER_NEW_CONNECTION)
@@ -72,7 +76,7 @@ export async function fetchRanges(
           const arrived = piece.at > from
           plan.giveBack(piece)
           file.limit.changed.fire()
-          respectHost(context, location.url.host, error)
+          respectHost(context, source.url.host, error)
           if (arrived) attempts.progress()
           else if (workers > 1) {
             width = workers - 1

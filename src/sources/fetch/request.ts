@@ -3,10 +3,13 @@ import { CkptdError } from '../../model/errors.ts'
 import { displayUri } from '../display-uri.ts'
 import { type Answer, exchange } from './exchange.ts'
 import { networkFault } from './faults.ts'
+import type { Dial } from './range-connection.ts'
 
 /** What every request of a transfer shares. */
 export interface Origin {
   readonly agent: Agent
+  /** Opens connections for ranges of large files. */
+  readonly dial: Dial
   /** Of the address the user gave; credentials go nowhere else. */
   readonly origin: string
   readonly authorization: string | undefined
@@ -45,20 +48,27 @@ export async function request(
   }
 }
 
+/** What is sent to a URL beside what a request asks for; credentials to their own origin only. */
+export function commonHeaders(
+  { origin, authorization }: Origin,
+  url: URL,
+): Readonly<Record<string, string>> {
+  return {
+    'user-agent': 'ckptd',
+    accept: '*/*',
+    'accept-encoding': 'identity',
+    ...(url.origin === origin && authorization !== undefined ? { authorization } : {}),
+  }
+}
+
 async function send(
-  { agent, origin, authorization }: Origin,
+  origin: Origin,
   url: URL,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const own = url.origin === origin && authorization !== undefined ? { authorization } : {}
   try {
-    return await exchange(
-      agent,
-      url,
-      { 'user-agent': 'ckptd', accept: '*/*', 'accept-encoding': 'identity', ...headers, ...own },
-      signal,
-    )
+    return await exchange(origin.agent, url, { ...commonHeaders(origin, url), ...headers }, signal)
   } catch (error) {
     throw networkFault(error, displayUri(url))
   }

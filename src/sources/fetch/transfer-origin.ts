@@ -1,10 +1,11 @@
 import type { Agent } from 'undici'
 import { CkptdError } from '../../model/errors.ts'
+import type { Dial } from './range-connection.ts'
 import type { Origin } from './request.ts'
 
 /** Takes the whole address of a transfer apart; what is secret in it goes no further. */
 export function transferOrigin(
-  agent: Agent,
+  { agent, dial }: { agent: Agent; dial: Dial },
   uri: string,
   { maxRedirects }: { maxRedirects: number },
 ): { readonly origin: Origin; readonly urlOf: (href: string) => URL } {
@@ -18,7 +19,7 @@ export function transferOrigin(
       ? undefined
       : `Basic ${Buffer.from(`${decode(username)}:${decode(password)}`).toString('base64')}`
   return {
-    origin: { agent, origin: start.origin, authorization, maxRedirects },
+    origin: { agent, dial, origin: start.origin, authorization, maxRedirects },
     urlOf: (href) => {
       if (href === '') return start
       const url = new URL(`${start.origin}${start.pathname}${href}`)

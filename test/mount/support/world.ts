@@ -66,7 +66,7 @@ export function makeWorld(): World {
     outputPath: (job, worker = 1) => join(dataDir, 'outputs', `${job}.${worker}`),
     stagingPath: (job, worker = 1) => join(dataDir, 'staging', `output.${job}.${worker}`),
     [Symbol.dispose]: () => {
-      for (const { mountPoint } of mountsBelow(root).reverse()) unmount(mountPoint)
+      for (const { mountPoint } of mountsBelow(root).toReversed()) unmount(mountPoint)
       rmSync(root, { recursive: true, force: true })
     },
   }

@@ -27,8 +27,8 @@ export async function startNginx(directory: string, locations = ''): Promise<Ngi
     `daemon off; user root; worker_processes 1; pid ${directory}/nginx.pid; error_log ${directory}/error.log;
 events { worker_connections 512; }
 http {
-  access_log ${log} line;
   log_format line '$status $body_bytes_sent "$http_range" $request_uri';
+  access_log ${log} line;
   types { text/html html; }
   default_type application/octet-stream;
   client_body_temp_path ${directory}/t1; proxy_temp_path ${directory}/t2; fastcgi_temp_path ${directory}/t3;
