@@ -1,7 +1,7 @@
 // The main job, once, end to end, in a scratch directory: a checkpoint comes in from a web
 // server, a job reads it read-only, and what the job writes becomes the next checkpoint.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -67,6 +67,15 @@ function runtime(): string[] {
   return ['--no-container', '--', 'sh', '-c', JOB]
 }
 
+/** podman keeps its storage mounted below its root. */
+function unmountBelow(directory: string): void {
+  const targets = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .filter((target) => target.startsWith(`${directory}/`))
+  for (const target of targets.toReversed()) execFileSync('umount', [target])
+}
+
 async function waitForDaemon(daemon: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 300; attempt++) {
     if (daemon.exitCode !== null) throw new Error(`ckptd ended with status ${daemon.exitCode}`)
@@ -121,5 +130,6 @@ try {
     await ended
   }
   await web.close()
+  unmountBelow(scratch)
   rmSync(scratch, { recursive: true, force: true })
 }

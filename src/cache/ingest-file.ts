@@ -41,7 +41,12 @@ export interface IngestFile extends AsyncDisposable {
 const FLUSH_INTERVAL_BYTES = 64 * 1024 * 1024
 
 export async function openIngestFile(
-  context: { database: Database; threads: StoreThreads; directory: string; checkpointId: CheckpointId },
+  context: {
+    database: Database
+    threads: StoreThreads
+    directory: string
+    checkpointId: CheckpointId
+  },
   key: string,
   version: string,
   newName: () => string,
@@ -49,7 +54,8 @@ export async function openIngestFile(
   const { database, threads, directory, checkpointId } = context
   const recorded = database.ingests.findPartial(checkpointId, key)
   const usable =
-    recorded?.version === version && (await isIntact(join(directory, recorded.staging_name), recorded))
+    recorded?.version === version &&
+    (await isIntact(join(directory, recorded.staging_name), recorded))
       ? recorded
       : undefined
   if (recorded !== undefined && usable === undefined) {

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../database/database.ts'
 import type { EntryRow, EntryTotals, StoredFile } from '../database/entries.ts'
@@ -6,8 +5,14 @@ import type { Sha256 } from '../model/digest.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_TREE_ENTRIES } from '../model/limits.ts'
-import { parentDirectories, quoteName, type RelativePath, resolveLink } from '../model/relative-path.ts'
+import {
+  parentDirectories,
+  quoteName,
+  type RelativePath,
+  resolveLink,
+} from '../model/relative-path.ts'
 import { formatBytes } from '../model/size-text.ts'
+import { makeDirectorySync } from '../os/durable.ts'
 import { fileError } from '../os/errno.ts'
 import { type IngestFile, openIngestFile } from './ingest-file.ts'
 import type { Layout } from './layout.ts'
@@ -33,7 +38,7 @@ export interface Ingest {
   readonly checkpointId: CheckpointId
   /** Absolute; whoever moves bytes writes its files here under `newStagingName`s. */
   readonly directory: string
-  newStagingName(): string
+  readonly newStagingName: () => string
   addDirectory(path: RelativePath): void
   addSymlink(path: RelativePath, target: string): void
   /** Records several things in one transaction. */
@@ -101,7 +106,7 @@ export async function openIngest(
   const { entries, ingests } = database
   const directory = layout.ingest(checkpointId)
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    makeDirectorySync(directory)
   } catch (error) {
     throw fileError(error, 'making a staging directory')
   }
@@ -140,9 +145,13 @@ export async function openIngest(
     }
   }
   const refuseSecond = (path: RelativePath, kind: string): never => {
-    throw new CkptdError('invalid_path', `two entries have the name ${quoteName(path)}: a ${kind} and another`, {
-      details: { path },
-    })
+    throw new CkptdError(
+      'invalid_path',
+      `two entries have the name ${quoteName(path)}: a ${kind} and another`,
+      {
+        details: { path },
+      },
+    )
   }
   const countBytes = (bytes: number): void => {
     treeBytes += bytes
@@ -264,7 +273,12 @@ export async function openIngest(
     totals: () => entries.totals(checkpointId),
     storeFile: (file) => put(file),
     openFile: (key, version) =>
-      openIngestFile({ database, threads, directory, checkpointId }, key, version, ingest.newStagingName),
+      openIngestFile(
+        { database, threads, directory, checkpointId },
+        key,
+        version,
+        ingest.newStagingName,
+      ),
     storeOpened: async (file) => {
       const stored = await put(file, file.knownSha256)
       ingests.removePartial(checkpointId, file.key)

@@ -7,8 +7,8 @@ import { CkptdError, fromErrorRecord } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
 import type { RelativePath } from '../model/relative-path.ts'
 import { failpoint } from '../os/failpoint.ts'
-import type { Layout } from './layout.ts'
 import type { Remote } from '../os/thread.ts'
+import type { Layout } from './layout.ts'
 import type { StoreThreads } from './store-threads.ts'
 import type { PlaceRequest } from './thread/place-files.ts'
 import type { SealRequest, SealResult } from './thread/seal-files.ts'
@@ -53,8 +53,8 @@ const MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 interface Waiting {
   readonly file: IncomingFile
-  resolve(stored: StoredFile): void
-  reject(error: Error): void
+  readonly resolve: (stored: StoredFile) => void
+  readonly reject: (error: Error) => void
 }
 
 /**

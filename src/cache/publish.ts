@@ -6,7 +6,11 @@ import type { EntryRow } from '../database/entries.ts'
 import type { Sha256 } from '../model/digest.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
-import { encodeManifestEntry, MANIFEST_HEADER, type ManifestEntry } from '../model/manifest-entry.ts'
+import {
+  encodeManifestEntry,
+  MANIFEST_HEADER,
+  type ManifestEntry,
+} from '../model/manifest-entry.ts'
 import { fileError } from '../os/errno.ts'
 import { failpoint } from '../os/failpoint.ts'
 import { assertLinkInside, type IngestContext, stagedManifest } from './ingest.ts'

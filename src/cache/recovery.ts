@@ -84,12 +84,9 @@ export const OUTPUT_PREFIX = 'output.'
 /** Files of an ingest that goes on: those of which nothing is recorded are fetched anew. */
 async function* planIngest(context: IngestContext, id: CheckpointId): AsyncGenerator<RecoveryStep> {
   const { database, layout, threads } = context
-  const recorded = new Set(
-    database.ingests.listPartials(id).map(({ staging_name: name }) => name),
-  )
+  const recorded = new Set(database.ingests.listPartials(id).map(({ staging_name: name }) => name))
   for await (const name of names(threads, layout.ingest(id)))
-    if (!recorded.has(name))
-      yield { kind: 'remove-staging', path: join(layout.ingest(id), name) }
+    if (!recorded.has(name)) yield { kind: 'remove-staging', path: join(layout.ingest(id), name) }
 }
 
 async function* planViews(context: IngestContext): AsyncGenerator<RecoveryStep> {

@@ -41,7 +41,9 @@ export function removal(context: IngestContext, views: Views, publisher: Publish
       const objects = database.objects.listInState('deleting', SWEEP_OBJECTS)
       if (objects.length === 0) return
       await database.flush()
-      await threads.use((remote) => remote.unlinkFiles(objects.map((row) => objectPath(context, row))))
+      await threads.use((remote) =>
+        remote.unlinkFiles(objects.map((row) => objectPath(context, row))),
+      )
       failpoint('removal.object-unlinked')
       for (let from = 0; from < objects.length; from += TURN_OBJECTS) {
         database.transaction(() => {

@@ -61,7 +61,13 @@ export function openSpace(directory: string, options: { minFreeBytes?: number } 
         throw new CkptdError(
           'no_space',
           `${formatBytes(bytes)} are needed and ${formatBytes(availableBytes)} may be used`,
-          { details: { needed_bytes: bytes, available_bytes: availableBytes, floor_bytes: floorBytes } },
+          {
+            details: {
+              needed_bytes: bytes,
+              available_bytes: availableBytes,
+              floor_bytes: floorBytes,
+            },
+          },
         )
       grant()
     })

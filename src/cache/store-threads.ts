@@ -12,7 +12,7 @@ export interface StoreThreads extends AsyncDisposable {
   /** Runs `work` on the thread with the least to do and counts it there until it settles. */
   use<T>(work: (remote: Remote<StoreHandlers>) => Promise<T>): Promise<T>
   /** A thread for a piece of work of many calls; give it back with `release`. */
-  acquire(): { readonly remote: Remote<StoreHandlers>; release(): void }
+  acquire(): { readonly remote: Remote<StoreHandlers>; release: () => void }
 }
 
 export function startStoreThreads(directory: string, keeper: CopyKeeper): StoreThreads {
@@ -21,18 +21,15 @@ export function startStoreThreads(directory: string, keeper: CopyKeeper): StoreT
   for (let n = 1; n <= size; n++)
     threads.push({
       load: 0,
-      thread: startThread<StoreHandlers>(
-        siblingModule(import.meta.url, 'thread/store-thread'),
-        {
-          name: `store-${n}`,
-          handlers: keeper,
-          data: { directory },
-          // A store without its threads can promise nothing: the supervisor starts the daemon anew.
-          onDeath: (error) => {
-            throw error
-          },
+      thread: startThread<StoreHandlers>(siblingModule(import.meta.url, 'thread/store-thread'), {
+        name: `store-${n}`,
+        handlers: keeper,
+        data: { directory },
+        // A store without its threads can promise nothing: the supervisor starts the daemon anew.
+        onDeath: (error) => {
+          throw error
         },
-      ),
+      }),
     })
   const leastLoaded = () => threads.reduce((best, one) => (one.load < best.load ? one : best))
   const acquire = () => {

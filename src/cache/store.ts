@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { type Database, openDatabase } from '../database/database.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
-import { flushDirectorySync } from '../os/durable.ts'
+import { flushDirectorySync, makeDirectorySync } from '../os/durable.ts'
 import { fileError } from '../os/errno.ts'
 import { tryLockFile } from '../os/linux.ts'
 import { type Ingest, type IngestContext, openIngest } from './ingest.ts'
@@ -24,7 +24,7 @@ import { type Publisher, publisher } from './publish.ts'
 import { applyRecoveryStep, planRecovery, type RecoveryStep } from './recovery.ts'
 import { type Removal, removal } from './removal.ts'
 import { openSpace, type Space } from './space.ts'
-import { startStoreThreads, type StoreThreads } from './store-threads.ts'
+import { type StoreThreads, startStoreThreads } from './store-threads.ts'
 import { copyKeeper, openViews, type Views } from './views.ts'
 
 export interface Store extends AsyncDisposable {
@@ -48,10 +48,7 @@ export interface Store extends AsyncDisposable {
  * Opens a data directory: one process at a time (a lock held for its life), all of its parts on
  * one mount, its schema brought up to date. Recovery is separate.
  */
-export function openStore(
-  dataDirectory: string,
-  options: { minFreeBytes?: number } = {},
-): Store {
+export function openStore(dataDirectory: string, options: { minFreeBytes?: number } = {}): Store {
   const layout = storeLayout(dataDirectory)
   const lockFd = lockDataDirectory(layout)
   try {
@@ -93,7 +90,7 @@ export function openStore(
       if (domains.has(domain)) return
       try {
         for (const parent of [layout.objects, layout.manifests, layout.views]) {
-          mkdirSync(join(parent, domain), { recursive: true, mode: 0o700 })
+          makeDirectorySync(join(parent, domain))
           flushDirectorySync(parent)
         }
       } catch (error) {
@@ -129,7 +126,7 @@ export function lockDataDirectory(layout: Layout): number {
 function makeDirectories(layout: Layout): void {
   const { objects, manifests, views, sidecars, staging, quarantine } = layout
   for (const directory of [objects, manifests, views, sidecars, staging, quarantine])
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectorySync(directory)
   flushDirectorySync(layout.root)
 }
 

@@ -12,7 +12,11 @@ export interface BadObject {
   readonly object: ObjectRow
   /** What is wrong with it, in words. */
   readonly problem: string
-  readonly checkpoints: readonly { checkpoint: CheckpointRow; paths: readonly string[]; jobs: readonly JobUse[] }[]
+  readonly checkpoints: readonly {
+    checkpoint: CheckpointRow
+    paths: readonly string[]
+    jobs: readonly JobUse[]
+  }[]
 }
 
 export interface VerifyProgress {

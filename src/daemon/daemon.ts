@@ -47,7 +47,11 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
   const shared = { store, checkpoints, jobs, helper, config, signal: stopping.signal, now, log }
   const bootId = readBootId()
   const finishes = openWorkerFinishes(shared)
-  const mounts = openWorkerMounts({ ...shared, bootId })
+  const reconciled = reconcileWhenConnected(
+    { store, helper, finishes, bootId, now, log },
+    stopping.signal,
+  )
+  const mounts = openWorkerMounts({ ...shared, bootId, reconciled })
   const removals = singleFlight<void>()
   const context: Context = {
     config,
@@ -64,7 +68,6 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
     finishes,
     state: () => state,
   }
-  const reconciling = reconcileWhenConnected({ store, helper, finishes, bootId, now, log }, stopping.signal)
   transfers.resume()
   await cleanOutputs(store, now())
 
@@ -87,7 +90,7 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
   log.info('stopping')
   manager.notify('STOPPING=1')
   stopping.abort()
-  const drained = Promise.all([server.close(), transfers.stop(), finishes.settle(), removals.settle(), reconciling])
+  const drained = Promise.all([server.close(), transfers.stop(), finishes.settle(), removals.settle(), reconciled])
   await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())])
   clearInterval(tick)
   await store.database.flush()

@@ -14,9 +14,16 @@ export function userFromDatabase(name: string): { uid: number; gid: number } {
 
 function fieldsOf(database: 'passwd' | 'group', name: string): string[] {
   try {
-    const line = execFileSync('getent', [database, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    const line = execFileSync('getent', [database, name], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
     return line.trim().split(':')
   } catch (cause) {
-    throw new CkptdError('invalid_config', `there is no ${database === 'group' ? 'group' : 'user'} "${name}"`, { cause })
+    throw new CkptdError(
+      'invalid_config',
+      `there is no ${database === 'group' ? 'group' : 'user'} "${name}"`,
+      { cause },
+    )
   }
 }

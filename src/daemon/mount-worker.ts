@@ -32,6 +32,8 @@ export function openWorkerMounts(context: {
   helper: MountClient
   config: Config
   bootId: string
+  /** Resolves when what was mounted before this start is adopted or released. */
+  reconciled: Promise<void>
   signal: AbortSignal
   now: () => number
   log: Log
@@ -43,6 +45,7 @@ export function openWorkerMounts(context: {
   const run = async (job: JobRow, worker: number, request: MountRequest): Promise<MountResult> => {
     assertMountable(jobs, job, worker)
     assertHelper(helper)
+    await context.reconciled
     const used = database.jobs.listCheckpoints(job.id)
     for (const { checkpoint_id: id } of used) await checkpoints.waitReady(id, context.signal)
     const views: { row: ViewRow; directory: string }[] = []

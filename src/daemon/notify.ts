@@ -47,6 +47,7 @@ const LISTEN_FDS_START = 3
 
 /** The listening socket that was passed to this process, if any: by systemd or by `ckptd serve`. */
 export function passedSocket(environment: NodeJS.ProcessEnv): number | undefined {
-  const forMe = environment['LISTEN_PID'] === undefined || Number(environment['LISTEN_PID']) === process.pid
+  const forMe =
+    environment['LISTEN_PID'] === undefined || Number(environment['LISTEN_PID']) === process.pid
   return forMe && Number(environment['LISTEN_FDS'] ?? 0) >= 1 ? LISTEN_FDS_START : undefined
 }

@@ -65,7 +65,15 @@ export function checkpointStatements(db: Sqlite) {
     `UPDATE checkpoints SET status = 'failed', error = ? WHERE id = ?`,
   )
   const setReady = db.prepare<
-    [{ id: string; manifest_id: number; size_bytes: number; file_count: number; ready_at_ms: number }]
+    [
+      {
+        id: string
+        manifest_id: number
+        size_bytes: number
+        file_count: number
+        ready_at_ms: number
+      },
+    ]
   >(
     `UPDATE checkpoints SET status = 'ready', manifest_id = @manifest_id, size_bytes = @size_bytes,
        file_count = @file_count, ready_at_ms = @ready_at_ms, sealed_source = NULL, error = NULL WHERE id = @id`,

@@ -25,6 +25,7 @@ export function databaseError(error: unknown): unknown {
 /** A failed flush: whether what it covered is on disk cannot be found out any more. */
 export function isFailedFlush(error: unknown): boolean {
   return (
-    error instanceof CkptdError && /^SQLITE_IOERR_(DIR_)?FSYNC$/.test(String(error.details['sqlite']))
+    error instanceof CkptdError &&
+    /^SQLITE_IOERR_(DIR_)?FSYNC$/.test(String(error.details['sqlite']))
   )
 }

@@ -1,8 +1,8 @@
-import Sqlite from 'better-sqlite3'
 import { closeSync, fdatasync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { CkptdError } from '../model/errors.ts'
 import { flushDirectorySync } from '../os/durable.ts'
-import type { CkptdError } from '../model/errors.ts'
 import { fileError } from '../os/errno.ts'
 import { siblingModule, startThread } from '../os/thread.ts'
 import { checkpointStatements } from './checkpoints.ts'
@@ -112,6 +112,12 @@ function endProcess(error: CkptdError): void {
   })
 }
 
+/** For want of space or not: waiting does not mend it, only writing the log anew does. */
+function failedFlush(cause: NodeJS.ErrnoException): CkptdError {
+  const text = 'flushing the database failed; the daemon has to start again'
+  return new CkptdError('io_error', `${text}: ${cause.message}`, { cause })
+}
+
 function openSqlite(path: string, readonly: boolean): Sqlite.Database {
   let db: Sqlite.Database | undefined
   try {
@@ -183,7 +189,7 @@ function walFlusher(
     new Promise((resolve, reject) =>
       fdatasync(walFd, (error) => {
         if (error === null) resolve()
-        else reject(fail(fileError(error, 'flushing the database')))
+        else reject(fail(failedFlush(error)))
       }),
     )
   const start = (): Promise<void> => {

@@ -40,11 +40,24 @@ export function entryStatements(db: Sqlite) {
   const get = db.prepare<[string, string], EntryRow>(
     'SELECT * FROM entries WHERE checkpoint_id = ? AND path = ?',
   )
-  const insert = db.prepare<[string, string, string, string, string | null, string | null, number | null, number]>(
+  const insert = db.prepare<
+    [string, string, string, string, string | null, string | null, number | null, number]
+  >(
     `INSERT INTO entries (checkpoint_id, path, kind, state, target, plan, size_bytes, executable)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   )
-  const store = db.prepare<[{ id: string; path: string; executable: number; size: number; sha256: string; object: number | null }]>(
+  const store = db.prepare<
+    [
+      {
+        id: string
+        path: string
+        executable: number
+        size: number
+        sha256: string
+        object: number | null
+      },
+    ]
+  >(
     `INSERT INTO entries (checkpoint_id, path, kind, state, executable, size_bytes, sha256, object_id)
      VALUES (@id, @path, 'file', 'stored', @executable, @size, @sha256, @object)
      ON CONFLICT (checkpoint_id, path) DO UPDATE SET state = 'stored', executable = excluded.executable,
@@ -91,13 +104,18 @@ export function entryStatements(db: Sqlite) {
     find: (id: CheckpointId, path: string) => get.get(id, path),
     /** Some entry below a directory's path, if there is one. */
     // "/" is followed by "0" in byte order, so the range holds exactly the paths below.
-    findBelow: (id: CheckpointId, path: RelativePath) => childOf.get(id, `${path}/`, `${path}0`)?.path,
+    findBelow: (id: CheckpointId, path: RelativePath) =>
+      childOf.get(id, `${path}/`, `${path}0`)?.path,
     insertDirectory: (id: CheckpointId, path: RelativePath) =>
       void insert.run(id, path, 'directory', 'stored', null, null, null, 0),
     insertSymlink: (id: CheckpointId, path: RelativePath, target: string) =>
       void insert.run(id, path, 'symlink', 'stored', target, null, null, 0),
-    insertPlanned: (id: CheckpointId, path: RelativePath, plan: unknown, sizeBytes: number | null) =>
-      void insert.run(id, path, 'file', 'planned', null, JSON.stringify(plan), sizeBytes, 0),
+    insertPlanned: (
+      id: CheckpointId,
+      path: RelativePath,
+      plan: unknown,
+      sizeBytes: number | null,
+    ) => void insert.run(id, path, 'file', 'planned', null, JSON.stringify(plan), sizeBytes, 0),
     setPlan: (id: CheckpointId, path: RelativePath, plan: unknown, sizeBytes: number | null) =>
       void setPlan.run(JSON.stringify(plan), sizeBytes, id, path),
     /** Records a file whose object is in the store (or that is empty). */
@@ -129,9 +147,17 @@ export function entryStatements(db: Sqlite) {
         after = last.path
       }
     },
-    listPlanned: (id: CheckpointId, after: string, limit: number) => plannedPage.all(id, after, limit),
+    listPlanned: (id: CheckpointId, after: string, limit: number) =>
+      plannedPage.all(id, after, limit),
     totals: (id: CheckpointId): EntryTotals =>
-      totals.get(id) ?? { entries: 0, files: 0, stored_files: 0, bytes: 0, stored_bytes: 0, unknown_sizes: 0 },
+      totals.get(id) ?? {
+        entries: 0,
+        files: 0,
+        stored_files: 0,
+        bytes: 0,
+        stored_bytes: 0,
+        unknown_sizes: 0,
+      },
     /** Removes up to 1000 planned entries; true while there may be more. */
     removeSomePlanned: (id: CheckpointId): boolean => removeSomePlanned.run(id, id).changes > 0,
     remove: (id: CheckpointId, path: RelativePath) => void removeOne.run(id, path),

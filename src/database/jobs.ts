@@ -84,7 +84,15 @@ export function jobStatements(db: Sqlite) {
     `UPDATE workers SET state = 'registered', mounted_at_ms = NULL WHERE job_id = ? AND worker = ?`,
   )
   const setFinishing = db.prepare<
-    [{ job: string; worker: number; outcome: string | null; exit_code: number | null; discard: number }]
+    [
+      {
+        job: string
+        worker: number
+        outcome: string | null
+        exit_code: number | null
+        discard: number
+      },
+    ]
   >(
     `UPDATE workers SET state = 'finishing', outcome = @outcome, exit_code = @exit_code, discard_output = @discard
      WHERE job_id = @job AND worker = @worker`,
@@ -120,7 +128,10 @@ export function jobStatements(db: Sqlite) {
     'SELECT * FROM workers WHERE output_checkpoint_id = ?',
   )
   return {
-    insert: (job: Omit<JobRow, 'status'>, checkpoints: readonly Omit<JobCheckpointRow, 'job_id'>[]) => {
+    insert: (
+      job: Omit<JobRow, 'status'>,
+      checkpoints: readonly Omit<JobCheckpointRow, 'job_id'>[],
+    ) => {
       insertJob.run(job)
       for (const checkpoint of checkpoints) insertCheckpoint.run({ job_id: job.id, ...checkpoint })
       for (let n = 1; n <= job.worker_count; n++) insertWorker.run(job.id, n)

@@ -63,7 +63,8 @@ export function objectStatements(db: Sqlite) {
     listOfManifestAfter: (manifestId: number, id: number) => manifestPage.all(manifestId, id),
     setState: (id: number, state: ObjectRow['state']) => void setState.run(state, id),
     remove: (id: number) => void remove.run(id),
-    listInState: (state: Exclude<ObjectRow['state'], 'live'>, limit = 256) => inState.all(state, limit),
+    listInState: (state: Exclude<ObjectRow['state'], 'live'>, limit = 256) =>
+      inState.all(state, limit),
     countQuarantinedOf: (manifestId: number): number => quarantinedOf.get(manifestId)?.count ?? 0,
     isReferenced: (id: number): boolean => referenced.get(id, id)?.found === 1,
   }

@@ -44,9 +44,11 @@ export function viewStatements(db: Sqlite) {
   return {
     findLive: (manifestId: number) => live.get(manifestId),
     get: (id: number) => byId.get(id),
-    find: (domain: string, digest: string, generation: number) => byName.get(domain, digest, generation),
+    find: (domain: string, digest: string, generation: number) =>
+      byName.get(domain, digest, generation),
     listOfManifest: (manifestId: number) => ofManifest.all(manifestId),
-    nextGeneration: (manifestId: number): number => (lastGeneration.get(manifestId)?.generation ?? 0) + 1,
+    nextGeneration: (manifestId: number): number =>
+      (lastGeneration.get(manifestId)?.generation ?? 0) + 1,
     insert: (manifestId: number, generation: number): number => {
       const row = insert.get(manifestId, generation)
       if (row === undefined) throw new Error('an insert returned no row')

@@ -1,5 +1,5 @@
-import Sqlite from 'better-sqlite3'
 import { workerData } from 'node:worker_threads'
+import Sqlite from 'better-sqlite3'
 import { serveThread } from '../os/thread.ts'
 import { databaseError } from './database-error.ts'
 

@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { CkptdError, type ErrorRecord, isErrorCode } from '../model/errors.ts'
 import { type Answer, type Params, VERBS, type Verb } from './protocol.ts'
@@ -32,10 +32,11 @@ interface Check {
   Check(value: unknown): boolean
   Errors(value: unknown): { instancePath: string; message: string }[]
 }
+const compile = (schema: TSchema): Check => Compile(schema)
 const verbChecks = Object.fromEntries(
   Object.entries(VERBS).map(([verb, schema]) => [
     verb,
-    { params: Compile(schema.params) as Check, answer: Compile(schema.answer) as Check },
+    { params: compile(schema.params), answer: compile(schema.answer) },
   ]),
 ) as Record<Verb, { params: Check; answer: Check }>
 

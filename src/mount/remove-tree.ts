@@ -1,6 +1,7 @@
 import { close } from 'node:fs'
 import { CkptdError } from '../model/errors.ts'
 import { isErrno } from '../os/errno.ts'
+import { failpoint } from '../os/failpoint.ts'
 import { unlinkat } from '../os/linux.ts'
 import {
   findBeneath,
@@ -47,6 +48,7 @@ function removeEntry({ directoryFd, name, stat }: FoundEntry): void {
     // The last descriptor frees the blocks; the walk closes its own before this one's turn.
     if (held !== undefined) setImmediate(() => close(held.fd, () => undefined))
   }
+  failpoint('mountd.entry-removed')
 }
 
 /** False where something is in the directory (again). */

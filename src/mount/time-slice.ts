@@ -1,7 +1,7 @@
 import { CkptdError } from '../model/errors.ts'
 
 /** Well below the 10 ms in which a mount is to be answered while a long walk runs. */
-const SLICE_MS = 2
+const SLICE_MS = 1
 
 /**
  * For work that goes on for long on the one thread: called between two steps it answers

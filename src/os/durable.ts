@@ -1,4 +1,13 @@
-import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 
 /** Flushes a directory: the names made, moved and removed in it so far are on disk after it. */
@@ -32,6 +41,15 @@ export function writeFileDurablySync(path: string, text: string, mode = 0o600): 
     throw error
   }
   flushDirectorySync(dirname(path))
+}
+
+/** Makes a directory below one that is there; one that is there already is fine. */
+export function makeDirectorySync(path: string, mode = 0o700): void {
+  try {
+    mkdirSync(path, { mode })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Removes a name if it is there; the removal is durable only after its directory is flushed. */

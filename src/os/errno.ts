@@ -19,19 +19,33 @@ export function fileError(error: unknown, doing: string): CkptdError {
         { details, cause: error },
       )
     case 'EDQUOT':
-      return new CkptdError('no_quota', `${doing}: the disk quota is used up`, { details, cause: error })
-    case 'EMFILE':
-    case 'ENFILE':
-      return new CkptdError('unavailable', `${doing}: too many open files`, { details, cause: error })
-    case undefined:
-      return new CkptdError('internal', `${doing}: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      })
-    default:
-      return new CkptdError('io_error', `${doing}: ${error instanceof Error ? error.message : name}`, {
+      return new CkptdError('no_quota', `${doing}: the disk quota is used up`, {
         details,
         cause: error,
       })
+    case 'EMFILE':
+    case 'ENFILE':
+      return new CkptdError('unavailable', `${doing}: too many open files`, {
+        details,
+        cause: error,
+      })
+    case undefined:
+      return new CkptdError(
+        'internal',
+        `${doing}: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          cause: error,
+        },
+      )
+    default:
+      return new CkptdError(
+        'io_error',
+        `${doing}: ${error instanceof Error ? error.message : name}`,
+        {
+          details,
+          cause: error,
+        },
+      )
   }
 }
 

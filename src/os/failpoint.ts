@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 
 /**
  * The places where a process can die between two steps that must not be torn apart. The crash
@@ -53,6 +54,7 @@ export const FAILPOINTS = [
   'mountd.taken-over',
   'mountd.handed-over',
   'mountd.discarded',
+  'mountd.entry-removed',
 ] as const
 export type Failpoint = (typeof FAILPOINTS)[number]
 
@@ -88,8 +90,20 @@ export function failpoint(name: Failpoint): void {
   for (const plan of plans) {
     if (plan.name !== '*' && plan.name !== name) continue
     if (plan.action === 'kill') {
-      if (passage === plan.nth) process.kill(process.pid, 'SIGKILL')
+      if (passage === plan.nth && isFirstRun()) process.kill(process.pid, 'SIGKILL')
     } else if (passage >= plan.nth)
       spawnSync(plan.action.slice('exec:'.length), [name, String(passage)], { stdio: 'inherit' })
+  }
+}
+
+/** With `CKPTD_FAILPOINT_MARKER=FILE` a process started again does not die again. */
+function isFirstRun(): boolean {
+  const marker = process.env['CKPTD_FAILPOINT_MARKER']
+  if (marker === undefined) return true
+  try {
+    closeSync(openSync(marker, 'wx'))
+    return true
+  } catch {
+    return false
   }
 }

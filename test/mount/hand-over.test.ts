@@ -22,7 +22,7 @@ import { countLinks } from '../../src/mount/link-census.ts'
 import { takeOverTree } from '../../src/mount/take-over-tree.ts'
 import { startTimeSlice } from '../../src/mount/time-slice.ts'
 import { mkdirat } from '../../src/os/linux.ts'
-import { type RunningHelper, startHelper } from './support/helper.ts'
+import { connect, type RunningHelper, startHelper, startHelperProcess } from './support/helper.ts'
 import { makeWorld, mountsBelow, PEER, type World } from './support/world.ts'
 
 let world: World
@@ -333,29 +333,35 @@ test('leaves the checkpoint of the worker mounted', async () => {
 })
 
 test('mounts go on while an output of 20,000 files is handed over', async () => {
-  const { ref, output, staged } = await mountOutput()
-  const view = world.view('a')
-  for (let n = 0; n < 20_000; n++) {
-    if (n % 1000 === 0) mkdirSync(`${output}/${n / 1000}`)
-    writeFileSync(`${output}/${Math.floor(n / 1000)}/${n}`, '')
+  await helper[Symbol.asyncDispose]()
+  {
+    await using running = await startHelperProcess(world)
+    const client = await connect(world)
+    const ref = { job: randomUUID(), worker: 1 }
+    const { outputPath: output } = await client.mountWorker({ ...ref, views: [], output: {} })
+    for (let n = 0; n < 20_000; n++) {
+      if (n % 1000 === 0) mkdirSync(`${output}/${n / 1000}`)
+      writeFileSync(`${output}/${Math.floor(n / 1000)}/${n}`, '')
+    }
+    const views = [{ view: world.view('a'), directory: '' }]
+    const done = new AbortController()
+    const handingOver = client.handOverOutput(ref).finally(() => done.abort())
+    const latenciesMs: number[] = []
+    while (!done.signal.aborted) {
+      const startedAtMs = performance.now()
+      await client.mountWorker({ job: randomUUID(), worker: 1, views })
+      latenciesMs.push(performance.now() - startedAtMs)
+    }
+    expect(await handingOver).toMatchObject({ handedOver: true })
+    await client[Symbol.asyncDispose]()
+    expect(running.child.exitCode).toBeNull()
+    latenciesMs.sort((a, b) => a - b)
+    expect(latenciesMs.length).toBeGreaterThan(20)
+    expect(latenciesMs[Math.floor(latenciesMs.length / 2)]).toBeLessThan(10)
+    const last = `${world.stagingPath(ref.job)}/19/19999`
+    expect(statSync(last)).toMatchObject({ uid: PEER.uid })
   }
-  const done = new AbortController()
-  const handingOver = handOver(ref).finally(() => done.abort())
-  const latencies: number[] = []
-  while (!done.signal.aborted) {
-    const startedAtMs = performance.now()
-    await helper.client.mountWorker({
-      job: randomUUID(),
-      worker: 1,
-      views: [{ view, directory: '' }],
-    })
-    latencies.push(performance.now() - startedAtMs)
-  }
-  await handingOver
-  latencies.sort((a, b) => a - b)
-  expect(latencies.length).toBeGreaterThan(20)
-  expect(latencies[Math.floor(latencies.length / 2)]).toBeLessThan(10)
-  expect(statSync(`${staged}/19/19999`)).toMatchObject({ uid: PEER.uid })
+  helper = await startHelper(world)
 })
 
 describe('discarding an output', () => {

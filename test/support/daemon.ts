@@ -5,7 +5,8 @@ import { Client } from 'undici'
 import type { Checkpoint } from '../../src/agent-protocol/checkpoint.ts'
 import { makeScratch, type Scratch } from './scratch.ts'
 
-const ENTRY = fileURLToPath(new URL('../../src/daemon/ckptd.ts', import.meta.url))
+/** What is shipped: `make test` builds it first. */
+const ENTRY = fileURLToPath(new URL('../../dist/daemon/ckptd.js', import.meta.url))
 
 /** A real `ckptd serve` (supervisor, daemon and mount helper) in a scratch directory. */
 export interface TestDaemon extends AsyncDisposable {

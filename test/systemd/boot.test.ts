@@ -7,18 +7,17 @@ import { type Installed, installedMachine } from './support/installed.ts'
 import {
   jobMounts,
   mainPid,
+  override,
   processOf,
   show,
   type Unit,
   untilReplaced,
 } from './support/services.ts'
-import { startWorker } from './support/worker.ts'
+import { startShell, startWorker } from './support/shell.ts'
 
 const UNITS: readonly Unit[] = ['ckptd', 'ckptd-mountd']
 const CKPT = '/usr/lib/ckptd/bin/ckpt'
 const TIMEOUT_MS = 300_000
-/** So that a test need not wait for a minute. */
-const IMPATIENT = '[Service]\\nWatchdogSec=5\\n'
 
 let installed: Installed
 beforeAll(async () => {
@@ -154,16 +153,39 @@ describe('a job', () => {
   )
 })
 
+it(
+  'a process of the host that has a checkpoint open is named, and the job ends after it',
+  async () => {
+    const { machine, api } = installed
+    const job = await api.ok<Job>('POST', '/v1/jobs', {
+      name: 'held',
+      model: { checkpoints: ['model'] },
+    })
+    const worker = `/v1/jobs/${job.id}/workers/1`
+    const { checkpoint_path: path } = await api.ok<MountResult>(
+      'POST',
+      `${worker}/mount?wait=60`,
+      {},
+    )
+    {
+      await using shell = startShell(machine)
+      await shell.run(`exec 9<${path}/model.bin`)
+      const held = await api.call<Worker>('POST', `${worker}/finish?wait=3`, {})
+      expect(held.body.held_by).toMatchObject([{ command: 'sh', path: `${path}/model.bin` }])
+    }
+    const finished = await api.ok<Worker>('POST', `${worker}/finish?wait=60`, {})
+    expect(finished.state).toBe('finished')
+  },
+  TIMEOUT_MS,
+)
+
 describe('the daemon', () => {
   it(
     'is started again when it stops giving signs of life, and so is the helper',
     async () => {
       const { machine } = installed
-      for (const unit of UNITS) {
-        const place = `/run/systemd/system/${unit}.service.d`
-        await machine.run('sh', '-ec', `mkdir -p ${place}; printf '${IMPATIENT}' >${place}/t.conf`)
-      }
-      await machine.run('systemctl', 'daemon-reload')
+      // So that the test need not wait for a minute.
+      for (const unit of UNITS) await override(machine, `${unit}.service`, 'WatchdogSec=5')
       for (const unit of UNITS) {
         await machine.run('systemctl', 'restart', unit)
         const former = await mainPid(machine, unit)
@@ -172,6 +194,7 @@ describe('the daemon', () => {
         const log = await machine.run('journalctl', '--no-pager', '-u', unit)
         expect(log).toContain('Watchdog timeout')
       }
+      for (const unit of UNITS) await override(machine, `${unit}.service`, 'WatchdogSec=60')
     },
     TIMEOUT_MS,
   )
@@ -180,7 +203,8 @@ describe('the daemon', () => {
     'serves everything but mounts without its helper, and says what to do',
     async () => {
       const { machine, api } = installed
-      await machine.run('systemctl', 'stop', 'ckptd-mountd')
+      // The daemon's start would start the helper, too.
+      await machine.run('systemctl', 'mask', '--runtime', '--now', 'ckptd-mountd')
       await machine.run('systemctl', 'restart', 'ckptd')
       expect(await machine.run(CKPT, 'list')).toContain('model')
       const job = await api.ok<Job>('POST', '/v1/jobs', {
@@ -194,7 +218,9 @@ describe('the daemon', () => {
       )
       expect(refused.status).toBe(503)
       expect(JSON.stringify(refused.body)).toContain('mounts_unavailable')
+      await machine.run('systemctl', 'unmask', '--runtime', 'ckptd-mountd')
       await machine.run('systemctl', 'start', 'ckptd-mountd')
+      await until(async () => /Mounts +available/.test(await machine.run(CKPT, 'status')))
       await api.ok('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=60`, {})
       await api.ok('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=60`, {})
     },
@@ -213,15 +239,22 @@ describe('the daemon', () => {
   )
 
   it(
-    'does not start on a configuration it cannot read, and is not tried for ever',
+    'is not started for ever with a configuration that it refuses, however many wait for it',
     async () => {
       const { machine } = installed
       await machine.run('sh', '-c', 'echo nonsense = 1 >>/etc/ckptd/config.toml')
       await expect(machine.run('systemctl', 'restart', 'ckptd.service')).rejects.toThrow()
       expect(await show(machine, 'ckptd.service', 'ExecMainStatus')).toBe('78')
       expect(await machine.run('journalctl', '--no-pager', '-u', 'ckptd')).toContain('"nonsense"')
+
+      // The limit is twenty; ckptd alone takes a second to find out that it cannot start.
+      await override(machine, 'ckptd.socket', 'TriggerLimitBurst=4')
+      await expect(machine.run('timeout', '60', CKPT, 'list')).rejects.toThrow()
+      await until(async () => (await show(machine, 'ckptd.socket', 'ActiveState')) === 'failed')
+
       await machine.run('sed', '-i', '/nonsense/d', '/etc/ckptd/config.toml')
       await machine.run('systemctl', 'start', 'ckptd.service')
+      expect(await machine.run(CKPT, 'list')).toContain('model')
     },
     TIMEOUT_MS,
   )

@@ -23,10 +23,10 @@ import { failpoint } from '../../os/failpoint.ts'
 import type { Remote } from '../../os/thread.ts'
 import { objectFileName } from '../layout.ts'
 import { readManifest } from '../read-manifest.ts'
-import { CONSTANT_TIME_S } from './seal-files.ts'
 import { copyDurably } from './copy-durably.ts'
 import { canFlushFilesystem, flushFilesystemSync } from './flush-files.ts'
 import { removeTree } from './remove-tree.ts'
+import { CONSTANT_TIME_S } from './seal-files.ts'
 
 export interface ViewRequest {
   readonly manifest: string
@@ -97,7 +97,11 @@ function newTemporary(request: ViewRequest): string {
   return join(dirname(request.path), `${BUILDING_PREFIX}${randomUUID()}`)
 }
 
-async function build(root: string, request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
+async function build(
+  root: string,
+  request: ViewRequest,
+  keeper: Remote<CopyKeeper>,
+): Promise<void> {
   mkdirSync(root, { mode: 0o755 })
   const directories: string[] = []
   const copies = new Map<string, number>()

@@ -49,7 +49,11 @@ export const followHandlers = {
     path: string,
     prefix?: { bytes: number; sha256: string },
   ): Promise<{ id: number; intact: boolean }> => {
-    const follower: Follower = { fd: openSync(path, 'r'), hash: createHash('sha256'), hashedBytes: 0 }
+    const follower: Follower = {
+      fd: openSync(path, 'r'),
+      hash: createHash('sha256'),
+      hashedBytes: 0,
+    }
     const id = nextId++
     followers.set(id, follower)
     if (prefix === undefined || prefix.bytes === 0) return { id, intact: true }
@@ -77,7 +81,10 @@ export const followHandlers = {
   followFlush: async (id: number): Promise<{ bytes: number; sha256: Sha256 }> => {
     const follower = get(id)
     if (follower.lost !== undefined) throw follower.lost
-    const mark = { bytes: follower.hashedBytes, sha256: follower.hash.copy().digest('hex') as Sha256 }
+    const mark = {
+      bytes: follower.hashedBytes,
+      sha256: follower.hash.copy().digest('hex') as Sha256,
+    }
     try {
       await flushData(follower.fd)
     } catch (error) {

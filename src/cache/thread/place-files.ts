@@ -21,10 +21,7 @@ export interface PlaceRequest {
  * Gives sealed files their objects' names and flushes the directories; all or an error, and
  * after an error the names are as they were.
  */
-export function placeFiles(
-  puts: readonly PlaceRequest[],
-  directories: readonly string[],
-): void {
+export function placeFiles(puts: readonly PlaceRequest[], directories: readonly string[]): void {
   const placed: PlaceRequest[] = []
   try {
     for (const put of puts) {

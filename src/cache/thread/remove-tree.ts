@@ -45,7 +45,9 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-async function* children(directory: Buffer): AsyncGenerator<{ child: Buffer; isDirectory: boolean }> {
+async function* children(
+  directory: Buffer,
+): AsyncGenerator<{ child: Buffer; isDirectory: boolean }> {
   const reader = await opendir(directory, { encoding: 'buffer' as BufferEncoding })
   for await (const entry of reader)
     yield {

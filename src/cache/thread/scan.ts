@@ -17,10 +17,9 @@ export const scanHandlers = {
   scanNext: (id: number): string[] => {
     const dir = scans.get(id)
     const names: string[] = []
-    while (dir !== undefined && names.length < PAGE_NAMES) {
-      const entry = dir.readSync()
-      if (entry === null) break
+    for (let entry = dir?.readSync(); entry; entry = dir?.readSync()) {
       names.push(entry.name)
+      if (names.length === PAGE_NAMES) break
     }
     return names
   },

@@ -49,17 +49,26 @@ export function sealFiles(requests: readonly SealRequest[]): SealResult[] {
   try {
     for (const [index, request] of requests.entries()) {
       try {
-        const fd = openSync(request.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+        const fd = openSync(
+          request.path,
+          constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+        )
         open.push({ fd, index, request })
         const sealed = sealFile(fd, request)
         bytes += sealed.sizeBytes
         results.push({ ok: true, ...sealed })
       } catch (error) {
-        results.push({ ok: false, error: toErrorRecord(fileError(error, `reading ${request.path}`)) })
+        results.push({
+          ok: false,
+          error: toErrorRecord(fileError(error, `reading ${request.path}`)),
+        })
       }
     }
     failpoint('ingest.hashed')
-    const flushed = flushFilesSync(open.map(({ fd }) => fd), bytes)
+    const flushed = flushFilesSync(
+      open.map(({ fd }) => fd),
+      bytes,
+    )
     for (const [at, { fd, index, request }] of open.entries()) {
       const outcome = flushed[at]
       const result = results[index]
@@ -99,10 +108,7 @@ function tryMarkSuspect(fd: number): boolean {
   }
 }
 
-function sealFile(
-  fd: number,
-  request: SealRequest,
-): Omit<SealResult & { ok: true }, 'ok'> {
+function sealFile(fd: number, request: SealRequest): Omit<SealResult & { ok: true }, 'ok'> {
   const before = fstatSync(fd)
   if (!before.isFile()) throw new CkptdError('io_error', `${request.path} is no regular file`)
   if (request.foreign && !tryReadLease(fd))

@@ -4,7 +4,12 @@ import { decodeName, parseRelativePath, type RelativePath } from '../../model/re
 
 /** One entry of a foreign tree, or why it cannot be one of a checkpoint's. */
 export type WalkedEntry =
-  | { readonly kind: 'file'; readonly path: RelativePath; readonly sizeBytes: number; readonly executable: boolean }
+  | {
+      readonly kind: 'file'
+      readonly path: RelativePath
+      readonly sizeBytes: number
+      readonly executable: boolean
+    }
   | { readonly kind: 'directory'; readonly path: RelativePath }
   | { readonly kind: 'symlink'; readonly path: RelativePath; readonly target: string }
   | { readonly kind: 'left-out'; readonly why: string }
@@ -35,7 +40,10 @@ export const walkHandlers = {
 }
 
 function* walk(directory: Buffer, prefix: string): Generator<WalkedEntry> {
-  const reader: Dir = opendirSync(directory, { encoding: 'buffer' as BufferEncoding, bufferSize: 256 })
+  const reader: Dir = opendirSync(directory, {
+    encoding: 'buffer' as BufferEncoding,
+    bufferSize: 256,
+  })
   try {
     for (let entry = reader.readSync(); entry !== null; entry = reader.readSync())
       yield* walkEntry(entry, directory, prefix)
@@ -52,7 +60,10 @@ function* walkEntry(entry: Dirent, directory: Buffer, prefix: string): Generator
     path = parseRelativePath(prefix + decodeName(name))
   } catch (error) {
     if (!(error instanceof CkptdError)) throw error
-    yield { kind: 'left-out', why: prefix === '' ? error.message : `below ${prefix}: ${error.message}` }
+    yield {
+      kind: 'left-out',
+      why: prefix === '' ? error.message : `below ${prefix}: ${error.message}`,
+    }
     return
   }
   const stat = lstatSync(file)

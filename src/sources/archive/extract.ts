@@ -1,6 +1,6 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { unlinkIfPresentSync } from '../../os/durable.ts'
+import { fileError } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import { extractOnce } from './extract-once.ts'
 import type { ExtractionRequest } from './extraction-request.ts'
@@ -19,6 +19,7 @@ export async function extractArchive(request: ExtractionRequest): Promise<void> 
   const waitForSpace = spaceWaiter(request, progress)
   for (;;) {
     if (signal.aborted) throw cancelled(signal)
+    await removeLeftovers(ingest.directory)
     const prefix = ingest.newStagingName()
     try {
       await extractOnce(request, { prefix, progress, waitForSpace })
@@ -26,14 +27,22 @@ export async function extractArchive(request: ExtractionRequest): Promise<void> 
     } catch (error) {
       if (!isShortage(error)) throw error
       // A failed write or flush may have lost bytes: what is not stored is extracted anew.
-      await removeStaged(ingest.directory, prefix)
+      await removeLeftovers(ingest.directory)
       await waitForSpace(error)
     }
   }
   failpoint('transfer.extracted')
 }
 
-async function removeStaged(directory: string, prefix: string): Promise<void> {
-  for (const name of await readdir(directory))
-    if (name.startsWith(`${prefix}.`)) unlinkIfPresentSync(join(directory, name))
+/** What the extraction thread names its files: a staging name and a number. */
+const STAGED = /^[0-9a-z]+-\d+\.\d+$/
+
+/** Removes what earlier attempts, of this process or a killed one, wrote and did not store. */
+async function removeLeftovers(directory: string): Promise<void> {
+  try {
+    for (const name of await readdir(directory))
+      if (STAGED.test(name)) await unlink(join(directory, name))
+  } catch (error) {
+    throw fileError(error, 'removing files of an earlier extraction')
+  }
 }

@@ -45,8 +45,8 @@ export function stagedBytes(sizeBytes: number): number {
 export type ExtractionParent = {
   /** Members in the archive's order, and how much of the archive is behind the thread. */
   readonly report: (members: readonly Extracted[], readBytes: number) => Promise<void>
-  /** Space for that many more bytes; waits until there is some. */
-  readonly reserve: (bytes: number) => Promise<void>
+  /** Space for at least that many more bytes; waits until there is. Answers with how many. */
+  readonly reserve: (bytes: number) => Promise<number>
   /** Opens a large file; what it has already, proven, need not be written again. */
   readonly openLarge: (file: ExtractedFile) => Promise<{ path: string; durableBytes: number }>
   /** The open large file is written up to here. */

@@ -11,7 +11,7 @@ import {
 
 /** A member's name: the root of the tree, or a path below it that may be marked as a directory's. */
 export type MemberName =
-  | { readonly root: true }
+  | { readonly root: true; readonly slash: boolean }
   | { readonly root: false; readonly path: RelativePath; readonly slash: boolean }
 
 /**
@@ -21,7 +21,8 @@ export type MemberName =
 export function parseMemberName(bytes: Buffer): MemberName {
   let name = decode(bytes)
   while (name.startsWith('./')) name = name.slice(2)
-  if (name === '.' || (name === '' && bytes.length > 0)) return { root: true }
+  // Of "./" nothing is left.
+  if (name === '.' || (name === '' && bytes.length > 0)) return { root: true, slash: name === '' }
   const slash = name.length > 1 && name.endsWith('/')
   return { root: false, path: parseRelativePath(slash ? name.slice(0, -1) : name), slash }
 }

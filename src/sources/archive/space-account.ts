@@ -4,11 +4,14 @@ import { isShortage, type WaitForSpace } from './space-waiter.ts'
 
 /** What of a reservation one attempt was granted and has not written yet. */
 export interface SpaceAccount extends Disposable {
-  /** Waits until that much more is granted. */
-  reserve(bytes: number): Promise<void>
+  /** Waits until at least that much more is granted; answers with how much. */
+  reserve(bytes: number): Promise<number>
   /** So much was written: the filesystem counts it from now on. */
   take(bytes: number): void
 }
+
+/** Asked for at once, so that small files do not each wait for an answer. */
+const STEP_BYTES = 64 * 1024 * 1024
 
 export function spaceAccount(
   reservation: Reservation,
@@ -23,17 +26,18 @@ export function spaceAccount(
   }
   return {
     reserve: async (bytes) => {
-      for (;;) {
+      // Where a whole step does not fit any more, what is needed now may.
+      for (let wanted = Math.max(bytes, STEP_BYTES); ; )
         try {
-          await reservation.grow(bytes)
-          break
+          await reservation.grow(wanted)
+          grantedBytes += wanted
+          progress.waitFor(undefined)
+          return wanted
         } catch (error) {
           if (!isShortage(error)) throw error
-          await waitForSpace(error)
+          if (wanted === bytes) await waitForSpace(error)
+          wanted = bytes
         }
-      }
-      grantedBytes += bytes
-      progress.waitFor(undefined)
     },
     take,
     [Symbol.dispose]: () => take(grantedBytes),

@@ -37,7 +37,10 @@ export function tarMember(
   if (kind !== 'file' && sizeBytes > 0)
     return refuse(`is a ${kind} and yet has ${sizeBytes} bytes of data`)
   const name = parseMemberName(header.name)
-  if (name.root) return kind === 'directory' ? undefined : refuse('is the root and no directory')
+  if (name.root) {
+    const isDirectory = kind === 'directory' || (kind === 'file' && name.slash && sizeBytes === 0)
+    return isDirectory ? undefined : refuse('is the root and no directory')
+  }
   const { path } = name
   switch (kind) {
     case 'directory':

@@ -16,8 +16,6 @@ import { writeLarge } from './write-large.ts'
 /** What is reported at once: one message and one transaction for so many members. */
 const MAX_BATCH_MEMBERS = 512
 const MAX_BATCH_BYTES = 32 * 1024 * 1024
-/** Space is asked for in steps of at least this, so that small files do not each wait. */
-const RESERVE_STEP_BYTES = 64 * 1024 * 1024
 
 /** Writes an archive's members into staging files and reports them, in the archive's order. */
 export async function writeMembers(
@@ -46,11 +44,7 @@ export async function writeMembers(
     if (batch.length === MAX_BATCH_MEMBERS || batchBytes >= MAX_BATCH_BYTES) await flush()
   }
   const reserve = async (bytes: number): Promise<void> => {
-    if (reservedBytes < bytes) {
-      const step = Math.max(RESERVE_STEP_BYTES, bytes)
-      await parent.reserve(step)
-      reservedBytes += step
-    }
+    if (reservedBytes < bytes) reservedBytes += await parent.reserve(bytes)
     reservedBytes -= bytes
   }
   const writeSmall = async (member: FileMember): Promise<void> => {

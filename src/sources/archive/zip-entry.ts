@@ -90,10 +90,10 @@ export function parseZipEntry(archive: string, index: number, line: Buffer): Zip
   const mode = UNIX_SYSTEMS.includes(line[5] ?? 0) ? line.readUInt16LE(40) : 0
   const parsed = parseMemberName(encoded)
   const type = KINDS[mode & 0xf000] ?? 'of an unknown type'
-  const kind = type === 'file' && (parsed.root || parsed.slash) ? 'directory' : type
+  const kind = type === 'file' && parsed.slash ? 'directory' : type
   if (kind !== 'file' && kind !== 'directory' && kind !== 'symlink') return refuse(`is ${kind}`)
   if (kind === 'directory' && sizeBytes > 0) refuse('is a directory and yet has data')
-  if (kind === 'symlink' && !parsed.root && parsed.slash)
+  if (kind === 'symlink' && parsed.slash)
     refuse('is a link with a directory’s name')
   if (parsed.root) return kind === 'directory' ? undefined : refuse('is the root and no directory')
   return {

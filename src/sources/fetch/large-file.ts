@@ -1,4 +1,5 @@
 import { CkptdError, toErrorRecord } from '../../model/errors.ts'
+import { confirmPin } from './confirm-pin.ts'
 import { networkFault } from './faults.ts'
 import { displayUri } from '../display-uri.ts'
 import { type FetchContext, patienceOf, respectHost } from './fetch-context.ts'
@@ -69,14 +70,15 @@ export async function fetchLarge(
     held?.release()
   }
   const { pin, sizeBytes } = request
+  const url = context.urlOf(request.href)
   try {
     if (request.ranged && sizeBytes !== undefined && pin.kind !== 'none') {
       const { fromBytes } = request
-      const url = context.urlOf(request.href)
       const file = { url, pin, sizeBytes, fromBytes, target, limit, held: usable }
       await fetchRanges(context, file, (frontier) => {
         frontierBytes = frontier
       })
+      await confirmPin(context, { url, pin, ranged: true })
       return { kind: 'whole', sizeBytes }
     }
     if (usable === undefined)
@@ -88,6 +90,7 @@ export async function fetchLarge(
       at += chunk.length
       context.receivedBytes += chunk.length
     })
+    await confirmPin(context, { url, pin, ranged: false })
     return { kind: 'whole', sizeBytes: at }
   } catch (error) {
     if (error instanceof RangesRefused)

@@ -1,4 +1,5 @@
 import type { Reservation } from '../../cache/space.ts'
+import { failpoint } from '../../os/failpoint.ts'
 import type { ArchiveFormat } from '../archive/archive-format.ts'
 import type { ExtractionRequest } from '../archive/extraction-request.ts'
 import type { Engine } from './engine.ts'
@@ -58,6 +59,7 @@ async function ensureSpool(engine: Engine, { name }: ArchiveTransfer): Promise<S
       await opened.advance(sizeBytes)
       const pinned = describeVersion(engine.displayUri, pin, sizeBytes)
       await opened.flushAs(encodeWhole({ sizeBytes, pinned }))
+      failpoint('transfer.file-fetched')
       return { path: opened.path, sizeBytes, pinned }
     },
   )

@@ -18,7 +18,7 @@ export function openApi(socketPath: string): Api {
       body === undefined
         ? {}
         : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-    const answer = await client.request({ method: method as 'GET', path, ...content })
+    const answer = await client.request({ method, path, ...content })
     const text = await answer.body.text()
     return { status: answer.statusCode, body: JSON.parse(text === '' ? 'null' : text) as T }
   }

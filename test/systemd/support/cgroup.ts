@@ -13,7 +13,7 @@ export function makeCgroup(name: string): Cgroup {
   return {
     enter: places.map((place) => `echo $$ >${place}/cgroup.procs`).join('; '),
     [Symbol.dispose]: () => {
-      for (const place of places) removeGroup(place)
+      for (const place of places) if (existsSync(place)) removeGroup(place)
     },
   }
 }

@@ -99,7 +99,7 @@ function machineOf(container: ChildProcess, pid: number, cgroup: Cgroup): Machin
         await ended
         clearTimeout(insist)
       }
-      cgroup[Symbol.dispose]()
+      await removeEmptied(cgroup)
     },
   }
 }
@@ -110,7 +110,15 @@ async function kill(container: ChildProcess, cgroup: Cgroup): Promise<void> {
     container.kill('SIGKILL')
     await ended
   }
-  cgroup[Symbol.dispose]()
+  await removeEmptied(cgroup)
+}
+
+/** The last processes of a machine outlive the one that ran it for a moment. */
+async function removeEmptied(cgroup: Cgroup): Promise<void> {
+  await until(() => {
+    cgroup[Symbol.dispose]()
+    return true
+  })
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {

@@ -12,6 +12,15 @@ export function show(machine: Machine, unit: string, property: string): Promise<
   return machine.run('systemctl', 'show', '--value', '-p', property, unit)
 }
 
+/** Changes one setting of a unit, as an administrator would. */
+export async function override(machine: Machine, unit: string, setting: string): Promise<void> {
+  const section = unit.endsWith('.socket') ? 'Socket' : 'Service'
+  const place = `/etc/systemd/system/${unit}.d`
+  const write = `mkdir -p "$1"; printf '[%s]\\n%s\\n' "$2" "$3" >"$1/override.conf"`
+  await machine.run('sh', '-ec', write, 'sh', place, section, setting)
+  await machine.run('systemctl', 'daemon-reload')
+}
+
 export async function mainPid(machine: Machine, unit: Unit): Promise<number> {
   return Number(await show(machine, `${unit}.service`, 'MainPID'))
 }

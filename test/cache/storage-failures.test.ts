@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { assertStoreInvariants } from '../support/invariants.ts'
+import { makeScratch } from '../support/scratch.ts'
+import { openTestStore, publishTree } from '../support/store.ts'
+import { type FaultProcess, startFaultProcess } from './support/fault-process.ts'
+import { STEPS, type StepName, TREE } from './support/fault-steps.ts'
+import { type MarkdownRow, readMarkdownTables } from './support/markdown-tables.ts'
+
+const DOCUMENT = fileURLToPath(new URL('../../docs/storage-failures.md', import.meta.url))
+const OPERATIONS = ['write', 'flush', 'link', 'rename', 'mkdir', 'unlink', 'database commit']
+const ERRNOS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMLINK', 'EXDEV', 'EROFS', 'EMFILE']
+
+const [occurring = [], impossible = []] = readMarkdownTables(readFileSync(DOCUMENT, 'utf8'))
+const listOf = (cell = ''): string[] => cell.split(', ')
+const cases = occurring.flatMap((row) =>
+  listOf(row['errno']).map((errno) => ({ row, errno, step: stepOf(row) })),
+)
+
+function stepOf(row: MarkdownRow): StepName {
+  const name = (row['step'] ?? '').replaceAll('`', '')
+  if (!Object.hasOwn(STEPS, name)) throw new Error(`the table names an unknown step: ${name}`)
+  return name as StepName
+}
+
+describe('the table of storage failures', () => {
+  it('says something of every operation with every error', () => {
+    const listed = new Set(
+      [...occurring, ...impossible].flatMap((row) =>
+        listOf(row['errno']).map((errno) => `${row['operation']} × ${errno}`),
+      ),
+    )
+    const wanted = OPERATIONS.flatMap((name) => ERRNOS.map((errno) => `${name} × ${errno}`))
+    expect([...listed].toSorted()).toEqual(wanted.toSorted())
+  })
+
+  it('has a row for every step, and no case twice', () => {
+    expect([...new Set(cases.map(({ step }) => step))].toSorted()).toEqual(
+      Object.keys(STEPS).toSorted(),
+    )
+    const names = cases.map(({ step, errno }) => `${step} ${errno}`)
+    expect(names).toEqual([...new Set(names)])
+  })
+})
+
+describe.concurrent('a store whose disk fails', () => {
+  it.each(Object.keys(STEPS) as StepName[])(
+    'at the step %s does what the table says',
+    async (step) => {
+      await using scratch = makeScratch('faults')
+      let child = startFaultProcess()
+      try {
+        for (const { row, errno } of cases.filter((one) => one.step === step)) {
+          const directory = scratch.join(errno)
+          const ends = row['by itself']?.includes('the daemon ends') ?? false
+          const got = await takeStep(child, { directory, step, errno, ends })
+          if (ends) {
+            expect(await child.ended, `${errno}: the process ends`).not.toBe(0)
+            child = startFaultProcess()
+          }
+          // A step whose process ends before it can answer was not acknowledged.
+          const wanted = { code: row['caller gets'], status: row['status'] }
+          if (got !== undefined) expect(got, errno).toEqual(wanted)
+          else expect(ends).toBe(true)
+          await assertSound(directory)
+        }
+      } finally {
+        await child[Symbol.asyncDispose]()
+      }
+    },
+  )
+})
+
+/** Takes a step on a failing disk, then once more on a sound one, in one process. */
+async function takeStep(
+  child: FaultProcess,
+  what: { directory: string; step: StepName; errno: string; ends: boolean },
+): Promise<{ code: string; status: string } | undefined> {
+  const { directory, step, errno, ends } = what
+  const { calls, paths } = await child.ask({ kind: 'prepare', directory, step }, 'prepared')
+  const faults = await child.inject(calls, errno, paths)
+  try {
+    const { code, status } = await child.ask({ kind: 'attempt' }, 'attempted')
+    await faults[Symbol.asyncDispose]()
+    if (ends) return { code, status }
+    const again = await child.ask({ kind: 'attempt' }, 'attempted')
+    expect(again.code, `${errno}, taken again on a sound disk: ${again.message}`).toBe('ok')
+    await child.ask({ kind: 'close' }, 'closed')
+    return { code, status }
+  } catch (error) {
+    if (!ends) throw error
+    return undefined
+  } finally {
+    await faults[Symbol.asyncDispose]()
+  }
+}
+
+/** A restart on a sound disk: all invariants hold, and the same tree is stored and removed. */
+async function assertSound(directory: string): Promise<void> {
+  await using store = await openTestStore(directory)
+  await assertStoreInvariants(store)
+  const id = await publishTree(store, TREE)
+  expect(store.database.checkpoints.find(id)?.status).toBe('ready')
+  await assertStoreInvariants(store)
+}
