@@ -21,14 +21,26 @@ export function writeModel(directory: string): void {
     writeFileSync(join(model, name), safetensors(`layers.${n}.weight`, n))
   }
   const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
-  writeFileSync(join(model, 'model.safetensors.index.json'), json({ metadata: { total_size: SHARD_BYTES * SHARDS }, weight_map: weightMap }))
-  writeFileSync(join(model, 'config.json'), json({ architectures: ['QuickstartForCausalLM'], hidden_size: 4096 }))
-  writeFileSync(join(model, 'tokenizer/tokenizer.json'), json({ version: '1.0', model: { type: 'BPE' } }))
+  writeFileSync(
+    join(model, 'model.safetensors.index.json'),
+    json({ metadata: { total_size: SHARD_BYTES * SHARDS }, weight_map: weightMap }),
+  )
+  writeFileSync(
+    join(model, 'config.json'),
+    json({ architectures: ['QuickstartForCausalLM'], hidden_size: 4096 }),
+  )
+  writeFileSync(
+    join(model, 'tokenizer/tokenizer.json'),
+    json({ version: '1.0', model: { type: 'BPE' } }),
+  )
   writeFileSync(join(model, 'LICENSE'), 'Attaching this model means accepting its licence.\n')
   const adapter = join(directory, 'adapter-files')
   mkdirSync(adapter)
   writeFileSync(join(adapter, 'adapter_config.json'), json({ peft_type: 'LORA', r: 16 }))
-  writeFileSync(join(adapter, 'adapter_model.safetensors'), safetensors('lora', 9).subarray(0, 4_000_000))
+  writeFileSync(
+    join(adapter, 'adapter_model.safetensors'),
+    safetensors('lora', 9).subarray(0, 4_000_000),
+  )
   execFileSync('tar', ['-C', adapter, '-czf', join(directory, 'adapter.tar.gz'), '.'])
   rmSync(adapter, { recursive: true })
 }
@@ -73,7 +85,9 @@ function answer(directory: string, request: IncomingMessage, response: ServerRes
       return `<li><a href="${encodeURI(name)}">${name}</a></li>`
     })
     response.setHeader('content-type', 'text/html')
-    return void response.end(`<html><head><title>Directory listing for ${pathname}</title></head><body><ul>${links.join('\n')}</ul></body></html>`)
+    return void response.end(
+      `<html><head><title>Directory listing for ${pathname}</title></head><body><ul>${links.join('\n')}</ul></body></html>`,
+    )
   }
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
   const start = Number(range?.[1] ?? 0)

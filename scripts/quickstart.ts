@@ -1,7 +1,15 @@
 // The main job, once, end to end, in a scratch directory: a checkpoint comes in from a web
 // server, a job reads it read-only, and what the job writes becomes the next checkpoint.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,7 +27,9 @@ function explain(text: string): void {
 
 /** Runs `ckpt` as a user would, and fails where it fails. */
 async function ckpt(...args: string[]): Promise<void> {
-  process.stdout.write(`$ ckpt ${args.map((arg) => (/[\s'"]/.test(arg) ? JSON.stringify(arg) : arg)).join(' ')}\n`)
+  process.stdout.write(
+    `$ ckpt ${args.map((arg) => (/[\s'"]/.test(arg) ? JSON.stringify(arg) : arg)).join(' ')}\n`,
+  )
   // Not synchronous: the web server of this process has to answer meanwhile.
   const child = spawn(bin('ckpt'), args, {
     stdio: 'inherit',
@@ -44,17 +54,33 @@ head -c 8000000 model/model-00001-of-00003.safetensors > "$TRAINML_OUTPUT_PATH/e
 
 /** How to run the job: podman with busybox where podman works, else a mount namespace. */
 function runtime(): string[] {
-  if (spawnSync('podman', ['--version']).status !== 0 || spawnSync('busybox', ['true']).status !== 0)
+  if (
+    spawnSync('podman', ['--version']).status !== 0 ||
+    spawnSync('busybox', ['true']).status !== 0
+  )
     return ['--no-container', '--', 'sh', '-c', JOB]
   const rootfs = join(scratch, 'rootfs')
   mkdirSync(join(rootfs, 'bin'), { recursive: true })
-  cpSync(execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim(), join(rootfs, 'bin/busybox'))
+  cpSync(
+    execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim(),
+    join(rootfs, 'bin/busybox'),
+  )
   for (const applet of ['sh', 'ls', 'wc', 'cat', 'mkdir', 'head', 'echo', 'true'])
     symlinkSync('busybox', join(rootfs, 'bin', applet))
-  const podman = ['podman', '--root', join(scratch, 'containers'), '--runroot', join(scratch, 'containers-run')]
-  execFileSync('sh', ['-c', `tar -C "${rootfs}" -c . | "$@" import --quiet - quickstart:1`, 'sh', ...podman], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const podman = [
+    'podman',
+    '--root',
+    join(scratch, 'containers'),
+    '--runroot',
+    join(scratch, 'containers-run'),
+  ]
+  execFileSync(
+    'sh',
+    ['-c', `tar -C "${rootfs}" -c . | "$@" import --quiet - quickstart:1`, 'sh', ...podman],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  )
   const plain = ['run', '--rm', '--network=none']
   const careful = [...plain, '--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024']
   // A host with hybrid control groups takes runc and explicit limits only.
@@ -62,7 +88,9 @@ function runtime(): string[] {
     [podman, plain],
     [[...podman, '--runtime', 'runc'], careful],
   ] as const)
-    if (spawnSync(global[0] ?? '', [...global.slice(1), ...run, 'quickstart:1', 'true']).status === 0)
+    if (
+      spawnSync(global[0] ?? '', [...global.slice(1), ...run, 'quickstart:1', 'true']).status === 0
+    )
       return ['--', ...global, ...run, 'quickstart:1', 'sh', '-c', JOB]
   return ['--no-container', '--', 'sh', '-c', JOB]
 }
@@ -99,7 +127,19 @@ try {
   explain('The daemon, in a scratch directory; as root it also starts its mount helper')
   daemon = spawn(
     bin('ckptd'),
-    ['serve', '--data-dir', join(scratch, 'data'), '--runtime-dir', join(scratch, 'run'), '--cdi-dir', join(scratch, 'cdi'), '--allow-network', '127.0.0.0/8', '--log-level', 'warn'],
+    [
+      'serve',
+      '--data-dir',
+      join(scratch, 'data'),
+      '--runtime-dir',
+      join(scratch, 'run'),
+      '--cdi-dir',
+      join(scratch, 'cdi'),
+      '--allow-network',
+      '127.0.0.0/8',
+      '--log-level',
+      'warn',
+    ],
     { stdio: 'inherit' },
   )
   await waitForDaemon(daemon)
@@ -114,12 +154,25 @@ try {
   if (root) {
     explain('A job that uses both: mounted read-only, its output saved when it ends')
     const how = runtime()
-    await ckpt('run', '--name', 'quickstart', '--checkpoint', 'model', '--checkpoint', 'adapter', '--output', 'checkpoint', ...how)
+    await ckpt(
+      'run',
+      '--name',
+      'quickstart',
+      '--checkpoint',
+      'model',
+      '--checkpoint',
+      'adapter',
+      '--output',
+      'checkpoint',
+      ...how,
+    )
     explain('What the job wrote is the next checkpoint')
     await ckpt('list')
     await ckpt('show', 'Job - quickstart')
   } else
-    explain('Without root nothing can be mounted: run "make quickstart" as root to see the job, too')
+    explain(
+      'Without root nothing can be mounted: run "make quickstart" as root to see the job, too',
+    )
   await ckpt('df')
   explain('Done; the scratch directory goes')
 } finally {

@@ -14,7 +14,9 @@ export const CheckpointStatus = Type.Union([
 export type CheckpointStatus = Static<typeof CheckpointStatus>
 
 export const Progress = Type.Object({
-  phase: Type.String({ description: 'what is being done: planning, fetching, extracting, publishing, …' }),
+  phase: Type.String({
+    description: 'what is being done: planning, fetching, extracting, publishing, …',
+  }),
   waiting_for: Type.Optional(Type.String({ description: 'what it waits for, if it waits' })),
   bytes_done: Type.Integer({ description: 'bytes fetched (or read) so far' }),
   bytes_total: Type.Optional(Type.Integer({ description: 'bytes to fetch, where known' })),
@@ -55,7 +57,11 @@ export const Checkpoint = Type.Object(
     progress: Type.Optional(Progress),
     error: Type.Optional(ErrorBody),
     used_by: Type.Array(
-      Type.Object({ job_uuid: Type.String(), name: Type.String(), mounted_workers: Type.Integer() }),
+      Type.Object({
+        job_uuid: Type.String(),
+        name: Type.String(),
+        mounted_workers: Type.Integer(),
+      }),
     ),
   },
   { $id: 'Checkpoint' },
@@ -96,11 +102,16 @@ export const CheckpointDetails = Type.Object({
   name: Type.Literal('/'),
   count: Type.String({ description: 'number of entries' }),
   size: Type.String({ description: 'as people read it' }),
-  contents: Type.Array(TreeEntry, { description: 'in manifest order, at most `limit` from `offset`' }),
+  contents: Type.Array(TreeEntry, {
+    description: 'in manifest order, at most `limit` from `offset`',
+  }),
 })
 export type CheckpointDetails = Static<typeof CheckpointDetails>
 
-export const LogLine = Type.Object({ time: Type.Integer({ description: 'ms since 1970' }), msg: Type.String() })
+export const LogLine = Type.Object({
+  time: Type.Integer({ description: 'ms since 1970' }),
+  msg: Type.String(),
+})
 export type LogLine = Static<typeof LogLine>
 
 /**
@@ -124,9 +135,15 @@ export const VerifyReport = Type.Object({
       executable: Type.Boolean(),
       problem: Type.String(),
       checkpoints: Type.Array(
-        Type.Object({ checkpoint_uuid: Type.String(), name: Type.String(), paths: Type.Array(Type.String()) }),
+        Type.Object({
+          checkpoint_uuid: Type.String(),
+          name: Type.String(),
+          paths: Type.Array(Type.String()),
+        }),
       ),
-      mounted_by: Type.Array(Type.Object({ job_uuid: Type.String(), name: Type.String(), worker: Type.Integer() })),
+      mounted_by: Type.Array(
+        Type.Object({ job_uuid: Type.String(), name: Type.String(), worker: Type.Integer() }),
+      ),
     }),
   ),
 })

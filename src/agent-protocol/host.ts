@@ -54,7 +54,11 @@ export type DiskUsage = Static<typeof DiskUsage>
 export const DaemonStatus = Type.Object(
   {
     version: Type.String(),
-    state: Type.Union([Type.Literal('starting'), Type.Literal('running'), Type.Literal('stopping')]),
+    state: Type.Union([
+      Type.Literal('starting'),
+      Type.Literal('running'),
+      Type.Literal('stopping'),
+    ]),
     pid: Type.Integer(),
     data_dir: Type.String(),
     runtime_dir: Type.String(),

@@ -24,7 +24,9 @@ export const Worker = Type.Object({
   exit_code: Type.Optional(Type.Integer()),
   output_uuid: Type.Optional(Type.String({ description: 'the checkpoint its output became' })),
   waiting_for: Type.Optional(Type.String()),
-  held_by: Type.Optional(Type.Array(Holder, { description: 'who keeps its mounts from being released' })),
+  held_by: Type.Optional(
+    Type.Array(Holder, { description: 'who keeps its mounts from being released' }),
+  ),
   error: Type.Optional(ErrorBody),
 })
 export type Worker = Static<typeof Worker>
@@ -36,7 +38,11 @@ export const Job = Type.Object(
     project_uuid: Type.String(),
     name: Type.String(),
     type: Type.String(),
-    status: Type.Union([Type.Literal('registered'), Type.Literal('running'), Type.Literal('finished')]),
+    status: Type.Union([
+      Type.Literal('registered'),
+      Type.Literal('running'),
+      Type.Literal('finished'),
+    ]),
     worker_count: Type.Integer(),
     createdAt: Type.String(),
     model: Type.Object({
@@ -48,7 +54,10 @@ export const Job = Type.Object(
         }),
       ),
     }),
-    data: Type.Object({ output_type: Type.Optional(Type.String()), output_uri: Type.Optional(Type.String()) }),
+    data: Type.Object({
+      output_type: Type.Optional(Type.String()),
+      output_uri: Type.Optional(Type.String()),
+    }),
     workers: Type.Array(Worker),
   },
   { $id: 'Job' },
@@ -60,7 +69,12 @@ export const JobCreate = Type.Object(
     name: Type.String(),
     project_uuid: Type.Optional(Type.String()),
     type: Type.Optional(
-      Type.Union([Type.Literal('training'), Type.Literal('inference'), Type.Literal('notebook'), Type.Literal('endpoint')]),
+      Type.Union([
+        Type.Literal('training'),
+        Type.Literal('inference'),
+        Type.Literal('notebook'),
+        Type.Literal('endpoint'),
+      ]),
     ),
     worker_count: Type.Optional(Type.Integer({ minimum: 1 })),
     model: Type.Optional(
@@ -116,7 +130,9 @@ export const MountResult = Type.Object(
       }),
       { description: 'mounts of the OCI runtime specification' },
     ),
-    env: Type.Array(Type.String(), { description: 'NAME=value, as in the OCI runtime specification' }),
+    env: Type.Array(Type.String(), {
+      description: 'NAME=value, as in the OCI runtime specification',
+    }),
     run_args: Type.Array(Type.String(), { description: 'arguments for podman run and docker run' }),
     cdi_device: Type.Optional(Type.String({ description: 'for --device, if asked for' })),
   },

@@ -97,11 +97,11 @@ export interface IngestContext {
 }
 
 /** Opens the ingest that the database has recorded for a checkpoint. */
-export async function openIngest(
+export function openIngest(
   context: IngestContext,
   checkpointId: CheckpointId,
   domain: string,
-): Promise<Ingest> {
+): Ingest {
   const { database, layout, threads, writer } = context
   const { entries, ingests } = database
   const directory = layout.ingest(checkpointId)

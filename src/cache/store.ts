@@ -37,7 +37,7 @@ export interface Store extends AsyncDisposable {
   readonly publisher: Publisher
   readonly context: IngestContext
   /** Opens the ingest recorded for a checkpoint. */
-  openIngest(id: CheckpointId, domain: string): Promise<Ingest>
+  openIngest(id: CheckpointId, domain: string): Ingest
   /** Finds and performs what a killed predecessor left to do; tells each step first. */
   recover(onStep: (step: RecoveryStep) => void): Promise<void>
   /** Makes the directories of a sharing domain, once. */

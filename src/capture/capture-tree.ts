@@ -51,14 +51,14 @@ export async function captureTree(context: {
 
   ingest.dropPlanned()
   const underWay = new Set<Promise<void>>()
-  let failure: unknown
+  let failure: Error | undefined
   const store = async (file: WalkedFile): Promise<void> => {
     try {
       const { path, sizeBytes, executable } = file
       await ingest.storeFile({ path, sizeBytes, executable, file: join(root, path), foreign: true })
       done(file)
     } catch (error) {
-      failure ??= error
+      failure ??= error instanceof Error ? error : new Error(String(error))
     }
   }
 

@@ -24,7 +24,9 @@ export function startActivity(phase: string, now: () => number): Activity {
   let marks: { atMs: number; bytes: number }[] = [{ atMs: now(), bytes: 0 }]
   const rate = (): number => {
     const atMs = now()
-    marks = marks.filter((mark, index) => index === marks.length - 1 || atMs - mark.atMs <= RATE_WINDOW_MS)
+    marks = marks.filter(
+      (mark, index) => index === marks.length - 1 || atMs - mark.atMs <= RATE_WINDOW_MS,
+    )
     const first = marks[0]
     if (first === undefined || atMs - first.atMs < 200) return 0
     return Math.max(0, Math.round(((report.bytesDone - first.bytes) * 1000) / (atMs - first.atMs)))
@@ -39,7 +41,8 @@ export function startActivity(phase: string, now: () => number): Activity {
     },
     progress: () => {
       const bytesPerSecond = rate()
-      const left = report.bytesTotal === undefined ? undefined : report.bytesTotal - report.bytesDone
+      const left =
+        report.bytesTotal === undefined ? undefined : report.bytesTotal - report.bytesDone
       return {
         phase: report.phase,
         bytes_done: report.bytesDone,

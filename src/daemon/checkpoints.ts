@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Progress } from '../agent-protocol/checkpoint.ts'
-import type { Store } from '../cache/store.ts'
 import { encodeSidecar } from '../cache/sidecar.ts'
+import type { Store } from '../cache/store.ts'
 import type { CheckpointRow } from '../database/checkpoints.ts'
 import type { IngestRow } from '../database/ingests.ts'
 import { parseCheckpointName } from '../model/checkpoint-name.ts'
 import { CkptdError } from '../model/errors.ts'
-import { type CheckpointId, isUuid, parseCheckpointId, type Project } from '../model/ids.ts'
+import { type CheckpointId, isUuid, type Project, parseCheckpointId } from '../model/ids.ts'
 import { type ChangeSignal, changeSignal } from './change-signal.ts'
 import type { Log } from './log.ts'
 
@@ -84,7 +84,10 @@ export function openCheckpoints(
         input.alsoRecord?.(id)
       })
       await database.flush()
-      options.log.info({ checkpoint: id, project: input.project, name, source: input.sourceType }, 'checkpoint created')
+      options.log.info(
+        { checkpoint: id, project: input.project, name, source: input.sourceType },
+        'checkpoint created',
+      )
       return checkpoints.get(input.project, id)
     },
     get: (project, reference) => {
@@ -131,10 +134,14 @@ export function openCheckpoints(
           throw new CkptdError('not_found', 'Checkpoint Not Found', { details: { checkpoint: id } })
         if (row.status === 'ready') return row
         if (row.status === 'failed')
-          throw new CkptdError('checkpoint_failed', `the checkpoint "${row.name}" failed: ${failureMessage(row)}`, {
-            details: { checkpoint: id },
-          })
-        await changed(id).wait({ ...(signal === undefined ? {} : { signal }) })
+          throw new CkptdError(
+            'checkpoint_failed',
+            `the checkpoint "${row.name}" failed: ${failureMessage(row)}`,
+            {
+              details: { checkpoint: id },
+            },
+          )
+        await changed(id).wait(signal === undefined ? {} : { signal })
       }
     },
     fail: async (id, error) => {
@@ -153,5 +160,7 @@ export function openCheckpoints(
 }
 
 function failureMessage(row: CheckpointRow): string {
-  return row.error === null ? 'unknown reason' : (JSON.parse(row.error) as { message: string }).message
+  return row.error === null
+    ? 'unknown reason'
+    : (JSON.parse(row.error) as { message: string }).message
 }

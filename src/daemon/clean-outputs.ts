@@ -15,7 +15,9 @@ export async function cleanOutputs(store: Store, nowMs: number): Promise<void> {
     const row = isUuid(job)
       ? store.database.jobs.findWorker(parseJobId(job), Number(worker))
       : undefined
-    const wanted = row !== undefined && (row.state !== 'finished' || (row.output_kept_until_ms ?? 0) > nowMs)
-    if (!wanted) await store.threads.use((remote) => remote.removeTree(join(store.layout.staging, name)))
+    const wanted =
+      row !== undefined && (row.state !== 'finished' || (row.output_kept_until_ms ?? 0) > nowMs)
+    if (!wanted)
+      await store.threads.use((remote) => remote.removeTree(join(store.layout.staging, name)))
   }
 }

@@ -30,10 +30,13 @@ export const ConfigSchema = Type.Object(
     }),
     sharing: Type.Union([Type.Literal('host'), Type.Literal('project')], {
       default: 'host',
-      description: 'who shares the bytes of equal files: all projects of the host, or each project its own',
+      description:
+        'who shares the bytes of equal files: all projects of the host, or each project its own',
     }),
     min_free_bytes: Type.Optional(
-      bytes('never given to transfers; by default 1 % of the filesystem, at least 1 GB, at most a tenth'),
+      bytes(
+        'never given to transfers; by default 1 % of the filesystem, at least 1 GB, at most a tenth',
+      ),
     ),
     container_prefix: Type.String({
       default: '/opt/trainml',
@@ -44,7 +47,10 @@ export const ConfigSchema = Type.Object(
       pattern: '^[A-Z][A-Z0-9_]*$',
       description: 'of the environment variables that containers get',
     }),
-    cdi_dir: Type.String({ default: '/var/run/cdi', description: 'where CDI devices are described' }),
+    cdi_dir: Type.String({
+      default: '/var/run/cdi',
+      description: 'where CDI devices are described',
+    }),
     keep_output_hours: Type.Integer({
       default: 168,
       minimum: 0,

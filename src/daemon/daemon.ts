@@ -4,6 +4,7 @@ import { readBootId } from '../os/boot-id.ts'
 import { createFetcher } from '../sources/fetcher.ts'
 import { createServer } from './api/server.ts'
 import { openCheckpoints } from './checkpoints.ts'
+import { cleanOutputs } from './clean-outputs.ts'
 import type { Config } from './config.ts'
 import type { Context } from './context.ts'
 import { openWorkerFinishes } from './finish-worker.ts'
@@ -12,7 +13,6 @@ import { openSocket } from './listen.ts'
 import { createLog } from './log.ts'
 import { openWorkerMounts } from './mount-worker.ts'
 import { passedSocket, serviceManager } from './notify.ts'
-import { cleanOutputs } from './clean-outputs.ts'
 import { reconcileMounts } from './reconcile.ts'
 import { openSealer } from './seal.ts'
 import { singleFlight } from './single-flight.ts'
@@ -78,19 +78,31 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
     server.server.listen({ fd: socketFd }, resolve)
   })
   state = 'running'
-  log.info({ data_dir: config.data_dir, runtime_dir: config.runtime_dir, version }, 'ckptd is ready')
+  log.info(
+    { data_dir: config.data_dir, runtime_dir: config.runtime_dir, version },
+    'ckptd is ready',
+  )
   manager.notify('READY=1')
-  const tick = setInterval(() => {
+  const tellStatus = (): void => {
+    const mounted = store.database.jobs.listWorkersIn('mounted').length
     manager.notify('WATCHDOG=1')
-    manager.notify(`STATUS=${transfers.running} transfers, ${store.database.jobs.listWorkersIn('mounted').length} workers mounted`)
-  }, manager.watchdogMs ?? 10_000)
+    manager.notify(`STATUS=${transfers.running} transfers, ${mounted} workers mounted`)
+  }
+  tellStatus()
+  const tick = setInterval(tellStatus, manager.watchdogMs ?? 10_000)
 
   await aborted(signal)
   state = 'stopping'
   log.info('stopping')
   manager.notify('STOPPING=1')
   stopping.abort()
-  const drained = Promise.all([server.close(), transfers.stop(), finishes.settle(), removals.settle(), reconciled])
+  const drained = Promise.all([
+    server.close(),
+    transfers.stop(),
+    finishes.settle(),
+    removals.settle(),
+    reconciled,
+  ])
   await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())])
   clearInterval(tick)
   await store.database.flush()

@@ -64,6 +64,15 @@ export function openWorkerFinishes(context: {
     return true
   }
 
+  const handOver = async (job: JobRow, worker: number) => {
+    try {
+      return await helper.handOverOutput({ job: job.id, worker })
+    } catch (error) {
+      if (error instanceof CkptdError && error.code === 'not_found') return 'nothing there' as const
+      throw error
+    }
+  }
+
   const outputCheckpoint = async (job: JobRow, worker: WorkerRow): Promise<CheckpointId> => {
     if (worker.output_checkpoint_id !== null) return worker.output_checkpoint_id
     const { id } = await checkpoints.create({
@@ -81,7 +90,19 @@ export function openWorkerFinishes(context: {
   }
 
   const capture = async (job: JobRow, worker: number): Promise<boolean> => {
-    const handed = await helper.handOverOutput({ job: job.id, worker })
+    const handed = await handOver(job, worker)
+    if (handed === 'nothing there') {
+      // Never written to, or saved and cleaned up by a daemon that died right after.
+      const saved = jobs.getWorker(job, worker).output_checkpoint_id
+      if (saved === null) return true
+      if (checkpoints.get(job.project, saved).status !== 'ready')
+        throw new CkptdError(
+          'internal',
+          `the output of worker ${worker} is gone before it was saved`,
+        )
+      await store.removal.dropIngest(saved)
+      return true
+    }
     if (!handed.handedOver || handed.stagingName === undefined) {
       database.jobs.setWorkerHolders(job.id, worker, handed.holders ?? [])
       changed.notify()
@@ -99,7 +120,7 @@ export function openWorkerFinishes(context: {
         checkpoints.log(id, `Saving the output of worker ${worker} of job "${job.name}"`)
       }
       const { leftOut } = await captureTree({
-        ingest: await store.openIngest(id, row.domain),
+        ingest: store.openIngest(id, row.domain),
         threads: store.threads,
         root,
         log: (line) => checkpoints.log(id, line),
@@ -167,7 +188,10 @@ export function openWorkerFinishes(context: {
           (error.code === 'worker_running' || error.code === 'mounts_unavailable')
         if (!waiting) {
           pauseMs = RETRY_FAILED_MS
-          context.log.error({ job: job.id, worker, err: error }, 'finishing a worker failed; it is tried again')
+          context.log.error(
+            { job: job.id, worker, err: error },
+            'finishing a worker failed; it is tried again',
+          )
         }
         database.jobs.setWorkerError(job.id, worker, toErrorRecord(error))
         changed.notify()

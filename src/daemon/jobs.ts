@@ -5,7 +5,7 @@ import type { CheckpointRow } from '../database/checkpoints.ts'
 import type { JobRow, WorkerRow } from '../database/jobs.ts'
 import { checkpointDirectories } from '../model/checkpoint-name.ts'
 import { CkptdError } from '../model/errors.ts'
-import { isUuid, parseJobId, type Project } from '../model/ids.ts'
+import { isUuid, type Project, parseJobId } from '../model/ids.ts'
 import { MAX_JOB_CHECKPOINTS, MAX_JOB_WORKERS, MAX_NAME_BYTES } from '../model/limits.ts'
 import { utf8Length } from '../model/relative-path.ts'
 import { failpoint } from '../os/failpoint.ts'
@@ -34,7 +34,10 @@ export function openJobs(store: Store, checkpoints: Checkpoints, now: () => numb
           resolveCheckpoint(checkpoints, project, reference),
         )
         if (used.length > MAX_JOB_CHECKPOINTS)
-          throw new CkptdError('invalid_request', `a job uses at most ${MAX_JOB_CHECKPOINTS} checkpoints`)
+          throw new CkptdError(
+            'invalid_request',
+            `a job uses at most ${MAX_JOB_CHECKPOINTS} checkpoints`,
+          )
         if (new Set(used.map((row) => row.id)).size < used.length)
           throw new CkptdError('invalid_request', 'the job names the same checkpoint twice')
         const directories = used.length === 1 ? [''] : checkpointDirectories(used)
@@ -71,7 +74,10 @@ export function openJobs(store: Store, checkpoints: Checkpoints, now: () => numb
     getWorker: (job, worker) => {
       const row = database.jobs.findWorker(job.id, worker)
       if (row === undefined)
-        throw new CkptdError('not_found', `the job "${job.name}" has workers 1 to ${job.worker_count}`)
+        throw new CkptdError(
+          'not_found',
+          `the job "${job.name}" has workers 1 to ${job.worker_count}`,
+        )
       return row
     },
   }
@@ -81,9 +87,15 @@ export function openJobs(store: Store, checkpoints: Checkpoints, now: () => numb
 function parseJobName(name: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is refused
   if (name === '' || !name.isWellFormed() || /[\u0000-\u001f\u007f]/.test(name))
-    throw new CkptdError('invalid_name', 'Invalid Request - the job’s name is empty or has control characters')
+    throw new CkptdError(
+      'invalid_name',
+      'Invalid Request - the job’s name is empty or has control characters',
+    )
   if (utf8Length(name) > MAX_NAME_BYTES)
-    throw new CkptdError('invalid_name', `Invalid Request - the job’s name is longer than ${MAX_NAME_BYTES} bytes`)
+    throw new CkptdError(
+      'invalid_name',
+      `Invalid Request - the job’s name is longer than ${MAX_NAME_BYTES} bytes`,
+    )
   return name
 }
 
@@ -107,6 +119,9 @@ function resolveCheckpoint(
     throw new CkptdError('not_found', `there is no public checkpoint "${id}" on this host`)
   const row = checkpoints.get(project, id)
   if (row.status === 'failed')
-    throw new CkptdError('checkpoint_failed', `the checkpoint "${row.name}" failed and cannot be used`)
+    throw new CkptdError(
+      'checkpoint_failed',
+      `the checkpoint "${row.name}" failed and cannot be used`,
+    )
   return row
 }

@@ -23,7 +23,8 @@ export async function openSocket(config: Config): Promise<number> {
   await removeStaleSocket(path)
   const fd = listenUnix(path, BACKLOG)
   chmodSync(path, Number.parseInt(config.socket_mode, 8))
-  if (config.socket_group !== '') chownSync(path, process.getuid?.() ?? 0, groupId(config.socket_group))
+  if (config.socket_group !== '')
+    chownSync(path, process.getuid?.() ?? 0, groupId(config.socket_group))
   return fd
 }
 

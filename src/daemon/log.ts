@@ -20,6 +20,9 @@ export function createLog(config: Pick<Config, 'log_level' | 'log_format'>, name
     timestamp: pino.stdTimeFunctions.isoTime,
   }
   return human
-    ? pino(options, pretty({ destination: 2, sync: true, ignore: 'pid', translateTime: 'HH:MM:ss.l' }))
+    ? pino(
+        options,
+        pretty({ destination: 2, sync: true, ignore: 'pid', translateTime: 'HH:MM:ss.l' }),
+      )
     : pino(options, pino.destination({ dest: 2, sync: true }))
 }

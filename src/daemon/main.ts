@@ -2,8 +2,8 @@ import { Command, CommanderError, Option } from 'commander'
 import { CkptdError } from '../model/errors.ts'
 import { runMountd } from '../mount/mountd.ts'
 import { type Config, ConfigSchema } from './config.ts'
-import { daemonUser } from './daemon-user.ts'
 import { runDaemon } from './daemon.ts'
+import { daemonUser } from './daemon-user.ts'
 import { type LoadedConfig, loadConfig } from './load-config.ts'
 import { createLog } from './log.ts'
 import { passedSocket, serviceManager } from './notify.ts'
@@ -26,7 +26,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     .description('keeps model checkpoints on this host and mounts them read-only into jobs')
     .version(version)
     .exitOverride()
-  const command = (name: string, description: string, run: (loaded: LoadedConfig, flags: Record<string, unknown>) => Promise<void>): Command => {
+  const command = (
+    name: string,
+    description: string,
+    run: (loaded: LoadedConfig, flags: Record<string, unknown>) => Promise<void>,
+  ): Command => {
     const made = program.command(name).description(description)
     addConfigFlags(made)
     made.action(async (flags: Record<string, unknown>) => {
@@ -36,8 +40,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     return made
   }
 
-  command('serve', 'run the daemon, and as root its mount helper, in the foreground', ({ config }) =>
-    process.getuid?.() === 0 ? runSupervisor(config, argv.slice(1), signal) : runDaemon(config, signal),
+  command(
+    'serve',
+    'run the daemon, and as root its mount helper, in the foreground',
+    ({ config }) =>
+      process.getuid?.() === 0
+        ? runSupervisor(config, argv.slice(1), signal)
+        : runDaemon(config, signal),
   )
   command('daemon', 'run the unprivileged daemon alone', ({ config }) => runDaemon(config, signal))
   command('mountd', 'run the mount helper alone (root)', ({ config }) => mountd(config, signal))
@@ -45,8 +54,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     printConfig(loaded, json === true)
     return Promise.resolve()
   }).option('--json', 'machine-readable')
-  command('recover', 'bring a store that a killed daemon left into order', ({ config }, { dryRun, json }) =>
-    printRecovery(config, { dryRun: dryRun === true, json: json === true }),
+  command(
+    'recover',
+    'bring a store that a killed daemon left into order',
+    ({ config }, { dryRun, json }) =>
+      printRecovery(config, { dryRun: dryRun === true, json: json === true }),
   )
     .option('--dry-run', 'print what would be done and change nothing')
     .option('--json', 'machine-readable')
@@ -67,7 +79,8 @@ function addConfigFlags(command: Command): void {
     const { description = '', type } = schema as { description?: string; type?: string }
     const flag = `--${setting.replaceAll('_', '-')} <value>`
     const option = new Option(flag, description)
-    if (type === 'array') option.argParser((value: string, before?: string[]) => [...(before ?? []), value])
+    if (type === 'array')
+      option.argParser((value: string, before?: string[]) => [...(before ?? []), value])
     command.addOption(option)
   }
 }

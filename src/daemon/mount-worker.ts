@@ -1,11 +1,11 @@
 import type { MountPending, MountRequest, MountResult } from '../agent-protocol/job.ts'
-import type { Store } from '../cache/store.ts'
 import { viewName } from '../cache/layout.ts'
+import type { Store } from '../cache/store.ts'
 import type { JobRow } from '../database/jobs.ts'
 import type { ViewRow } from '../database/views.ts'
 import { CkptdError } from '../model/errors.ts'
-import { failpoint } from '../os/failpoint.ts'
 import type { MountClient } from '../mount/client.ts'
+import { failpoint } from '../os/failpoint.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { Config } from './config.ts'
 import type { Jobs } from './jobs.ts'
@@ -140,7 +140,10 @@ export function openWorkerMounts(context: {
 function assertMountable(jobs: Jobs, job: JobRow, worker: number): void {
   const { state } = jobs.getWorker(job, worker)
   if (state === 'finishing' || state === 'finished')
-    throw new CkptdError('conflict', `worker ${worker} of job "${job.name}" is ${state} and cannot be mounted any more`)
+    throw new CkptdError(
+      'conflict',
+      `worker ${worker} of job "${job.name}" is ${state} and cannot be mounted any more`,
+    )
 }
 
 function assertHelper(helper: MountClient): void {

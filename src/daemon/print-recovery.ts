@@ -1,5 +1,5 @@
-import { openStore } from '../cache/store.ts'
 import { planRecovery, type RecoveryStep } from '../cache/recovery.ts'
+import { openStore } from '../cache/store.ts'
 import type { Config } from './config.ts'
 
 /** `ckptd recover`: performs what a start of the daemon would, or prints it (`--dry-run`). */

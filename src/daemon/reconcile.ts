@@ -1,5 +1,5 @@
-import type { Store } from '../cache/store.ts'
 import { viewName } from '../cache/layout.ts'
+import type { Store } from '../cache/store.ts'
 import type { WorkerRow } from '../database/jobs.ts'
 import type { MountClient } from '../mount/client.ts'
 import type { ListedWorker } from '../mount/protocol.ts'
@@ -29,7 +29,8 @@ export async function reconcileMounts(context: {
       const found = mounted.get(`${row.job_id}/${row.worker}`)
       mounted.delete(`${row.job_id}/${row.worker}`)
       if (found !== undefined && isWhole(store, row, found)) {
-        if (state === 'mounting') database.jobs.setWorkerMounted(row.job_id, row.worker, context.now())
+        if (state === 'mounting')
+          database.jobs.setWorkerMounted(row.job_id, row.worker, context.now())
         log.info({ job: row.job_id, worker: row.worker }, 'adopted the mounts of a worker')
       } else await voidMount(context, row, found !== undefined)
     }
@@ -40,7 +41,10 @@ export async function reconcileMounts(context: {
   }
   for (const { job, worker } of mounted.values()) {
     const { released, holders } = await helper.releaseWorker({ job, worker })
-    log.warn({ job, worker, released, holders }, 'released the mounts of a worker that is unknown or gone')
+    log.warn(
+      { job, worker, released, holders },
+      'released the mounts of a worker that is unknown or gone',
+    )
   }
 }
 
@@ -70,9 +74,15 @@ async function voidMount(
 ): Promise<void> {
   const { database } = store
   if (release) {
-    const { released, holders } = await helper.releaseWorker({ job: row.job_id, worker: row.worker })
+    const { released, holders } = await helper.releaseWorker({
+      job: row.job_id,
+      worker: row.worker,
+    })
     if (!released) {
-      log.warn({ job: row.job_id, worker: row.worker, holders }, 'a half-made mount cannot be released yet')
+      log.warn(
+        { job: row.job_id, worker: row.worker, holders },
+        'a half-made mount cannot be released yet',
+      )
       return
     }
   }
@@ -83,5 +93,8 @@ async function voidMount(
     database.leases.removeOfWorker(row.job_id, row.worker)
     database.jobs.setWorkerRegistered(row.job_id, row.worker)
   })
-  log.warn({ job: row.job_id, worker: row.worker, rebooted }, 'the mounts of a worker are gone; it may be mounted again')
+  log.warn(
+    { job: row.job_id, worker: row.worker, rebooted },
+    'the mounts of a worker are gone; it may be mounted again',
+  )
 }

@@ -28,16 +28,26 @@ export async function removeCheckpoint(
     const uses = database.jobs.listUses(row.id)
     if (uses.length === 0) return
     const jobs = uses.map(({ id, name }) => `"${name}" (${id})`).join(', ')
-    throw new CkptdError('in_use', `the checkpoint "${row.name}" is used by ${uses.length === 1 ? 'job' : 'jobs'} ${jobs}`, {
-      details: { jobs: uses },
-    })
+    throw new CkptdError(
+      'in_use',
+      `the checkpoint "${row.name}" is used by ${uses.length === 1 ? 'job' : 'jobs'} ${jobs}`,
+      {
+        details: { jobs: uses },
+      },
+    )
   }
   assertUnused()
   const filling = row.status === 'new' || row.status === 'downloading'
   if (filling && row.source_type === 'trainml')
-    throw new CkptdError('conflict', `the checkpoint "${row.name}" is being saved from a job’s output`)
+    throw new CkptdError(
+      'conflict',
+      `the checkpoint "${row.name}" is being saved from a job’s output`,
+    )
   if (filling && !force)
-    throw new CkptdError('conflict', `the checkpoint "${row.name}" is being filled; remove it with --force to cancel that`)
+    throw new CkptdError(
+      'conflict',
+      `the checkpoint "${row.name}" is being filled; remove it with --force to cancel that`,
+    )
   if (filling) await transfers.cancel(row.id)
   // Asked and decided in one step: a job registered meanwhile keeps it.
   database.transaction(() => {
@@ -49,6 +59,11 @@ export async function removeCheckpoint(
   log.info({ checkpoint: row.id }, 'checkpoint removed')
   removals
     .join(row.id, () => store.removal.finish(row.id))
-    .catch((error: unknown) => log.error({ checkpoint: row.id, err: error }, 'removing a checkpoint’s bytes failed; it is tried again at the next start'))
+    .catch((error: unknown) =>
+      log.error(
+        { checkpoint: row.id, err: error },
+        'removing a checkpoint’s bytes failed; it is tried again at the next start',
+      ),
+    )
   return row
 }

@@ -30,8 +30,17 @@ export async function runSupervisor(
   chownSync(config.data_dir, uid, gid)
   mkdirSync(config.runtime_dir, { recursive: true, mode: 0o755 })
   const socketFd = await openSocket(config)
-  const entry = fileURLToPath(import.meta.resolve('./ckptd.ts'.replace(/\.ts$/, import.meta.url.endsWith('.ts') ? '.ts' : '.js')))
-  const program = (command: string): string[] => [...process.execArgv, entry, command, ...childArguments]
+  const entry = fileURLToPath(
+    import.meta.resolve(
+      './ckptd.ts'.replace(/\.ts$/, import.meta.url.endsWith('.ts') ? '.ts' : '.js'),
+    ),
+  )
+  const program = (command: string): string[] => [
+    ...process.execArgv,
+    entry,
+    command,
+    ...childArguments,
+  ]
 
   const stopChildren = new AbortController()
   const keep = async (name: string, start: () => ChildProcess): Promise<void> => {
@@ -40,8 +49,14 @@ export async function runSupervisor(
       const child = start()
       const ended = await childEnd(child, stopChildren.signal)
       if (stopChildren.signal.aborted) return
-      pauseMs = Date.now() - startedMs > HEALTHY_MS ? FIRST_RESTART_MS : Math.min(pauseMs * 2, MAX_RESTART_MS)
-      log.error({ child: name, ended, restart_in_ms: pauseMs }, 'a process ended; it is started again')
+      pauseMs =
+        Date.now() - startedMs > HEALTHY_MS
+          ? FIRST_RESTART_MS
+          : Math.min(pauseMs * 2, MAX_RESTART_MS)
+      log.error(
+        { child: name, ended, restart_in_ms: pauseMs },
+        'a process ended; it is started again',
+      )
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   }

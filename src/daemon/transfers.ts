@@ -2,8 +2,8 @@ import type { Progress } from '../agent-protocol/checkpoint.ts'
 import type { Store } from '../cache/store.ts'
 import type { CheckpointRow } from '../database/checkpoints.ts'
 import type { EntryTotals } from '../database/entries.ts'
-import { CkptdError, toErrorRecord } from '../model/errors.ts'
 import { parseCheckpointName } from '../model/checkpoint-name.ts'
+import { CkptdError, toErrorRecord } from '../model/errors.ts'
 import type { CheckpointId, Project } from '../model/ids.ts'
 import { extractArchive } from '../sources/archive/extract.ts'
 import type { Fetcher } from '../sources/fetcher.ts'
@@ -56,7 +56,7 @@ export function openTransfers(context: {
     } else checkpoints.log(id, 'Going on after a restart')
     checkpoints.setProgress(id, STARTING)
     const log = (line: string): void => checkpoints.log(id, line)
-    const ingest = await store.openIngest(id, row.domain)
+    const ingest = store.openIngest(id, row.domain)
     const { pinnedSource } = await runTransfer({
       ingest,
       location,
@@ -86,12 +86,15 @@ export function openTransfers(context: {
         // Stopped or removed: whoever aborted decides what becomes of it.
         if (signal.aborted || database.checkpoints.find(row.id)?.status === 'ready') return
         const known = error instanceof CkptdError
-        if (!known) context.log.error({ checkpoint: row.id, err: error }, 'a transfer failed unexpectedly')
+        if (!known)
+          context.log.error({ checkpoint: row.id, err: error }, 'a transfer failed unexpectedly')
         const { code, message, details } = toErrorRecord(error)
         await checkpoints.fail(row.id, new CkptdError(code, message, { details: { ...details } }))
         await store.removal.dropIngest(row.id)
       })
-      .catch((error: unknown) => context.log.error({ checkpoint: row.id, err: error }, 'cleaning up failed'))
+      .catch((error: unknown) =>
+        context.log.error({ checkpoint: row.id, err: error }, 'cleaning up failed'),
+      )
       .finally(() => {
         running.delete(row.id)
         checkpoints.setProgress(row.id, undefined)
@@ -122,7 +125,8 @@ export function openTransfers(context: {
     resume: () => {
       for (const { checkpoint_id: id, kind } of database.ingests.list()) {
         const row = database.checkpoints.find(id)
-        if (kind === 'transfer' && (row?.status === 'new' || row?.status === 'downloading')) start(row)
+        if (kind === 'transfer' && (row?.status === 'new' || row?.status === 'downloading'))
+          start(row)
       }
     },
     cancel: async (id) => {

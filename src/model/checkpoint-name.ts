@@ -34,9 +34,7 @@ export function outputCheckpointName(
 ): CheckpointName {
   const suffix = workerCount > 1 ? ` Worker ${worker}` : ''
   const room = MAX_NAME_BYTES - utf8Length(`Job - ${suffix}`)
-  const characters = Array.from(
-    jobName.toWellFormed().replaceAll(new RegExp(FORBIDDEN, 'g'), '_'),
-  )
+  const characters = Array.from(jobName.toWellFormed().replaceAll(new RegExp(FORBIDDEN, 'g'), '_'))
   while (utf8Length(characters.join('')) > room) characters.pop()
   return parseCheckpointName(`Job - ${characters.join('')}${suffix}`)
 }

@@ -105,7 +105,7 @@ export function resolveLink(
   const pending: string[] = []
   const follow = (to: string): void => {
     if (to.startsWith('/')) refuseLink('the link is absolute')
-    pending.push(...to.split('/').reverse())
+    pending.push(...to.split('/').toReversed())
   }
   follow(target)
   let followed = 0

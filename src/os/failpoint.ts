@@ -74,7 +74,10 @@ function readPlans(): readonly Plan[] {
   if (text === undefined || text === '') return []
   return text.split(',').map((item) => {
     const match = /^([a-z.*-]+)(?::(\d+))?=(kill|exec:.+)$/.exec(item)
-    if (match === null || (match[1] !== '*' && !(FAILPOINTS as readonly string[]).includes(match[1] ?? '')))
+    if (
+      match === null ||
+      (match[1] !== '*' && !(FAILPOINTS as readonly string[]).includes(match[1] ?? ''))
+    )
       throw new Error(`CKPTD_FAILPOINT: cannot read "${item}"`)
     return { name: match[1] ?? '', nth: Number(match[2] ?? 1), action: match[3] ?? '' }
   })

@@ -8,7 +8,6 @@ import koffi from 'koffi'
  */
 const libc = koffi.load('libc.so.6')
 
-export const AT_FDCWD = -100
 export const AT_EMPTY_PATH = 0x1000
 const AT_RECURSIVE = 0x8000
 
@@ -58,7 +57,6 @@ const syncFileRange = libc.func(
 )
 const flockCall = libc.func('int flock(int fd, int operation)')
 const fcntlCall = libc.func('int fcntl(int fd, int command, long argument)')
-const fallocateCall = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t count)')
 const posixFadvise = libc.func(
   'int posix_fadvise(int fd, int64_t offset, int64_t count, int advice)',
 )
@@ -75,7 +73,6 @@ const sendtoCall = libc.func(
 const getsockoptCall = libc.func(
   'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint *length)',
 )
-const prctlCall = libc.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)')
 
 const NAME_BY_ERRNO = new Map(Object.entries(constants.errno).map(([name, n]) => [n, name]))
 
@@ -217,17 +214,6 @@ export function tryReadLease(fd: number): boolean {
   return false
 }
 
-/** Gives a range's blocks back to the filesystem; the file keeps its size. */
-export function punchHole(fd: number, offset: number, count: number): void {
-  const FALLOC_FL_KEEP_SIZE = 1
-  const FALLOC_FL_PUNCH_HOLE = 2
-  check(
-    fallocateCall(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count),
-    'fallocate',
-    `fd ${fd}`,
-  )
-}
-
 /** Tells the kernel that a range will not be read again soon (trap: scrubs evict hot models). */
 export function dropFromPageCache(fd: number, offset: number, count: number): void {
   const POSIX_FADV_DONTNEED = 4
@@ -306,12 +292,6 @@ export function peerCredentials(fd: number): { pid: number; uid: number; gid: nu
   const value = Buffer.alloc(12)
   check(getsockoptCall(fd, SOL_SOCKET, SO_PEERCRED, value, [12]), 'getsockopt', 'SO_PEERCRED')
   return { pid: value.readInt32LE(0), uid: value.readUInt32LE(4), gid: value.readUInt32LE(8) }
-}
-
-/** Asks the kernel to end this process with `signal` when its parent dies. */
-export function setParentDeathSignal(signal: number): void {
-  const PR_SET_PDEATHSIG = 1
-  check(prctlCall(PR_SET_PDEATHSIG, signal, 0, 0, 0), 'prctl', 'PR_SET_PDEATHSIG')
 }
 
 const linkatCall = libc.func('int linkat(int from, str a, int to, str b, int flags)')

@@ -12,7 +12,11 @@ export async function* readLines(path: string, maxBytes: number): AsyncGenerator
   for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 })) {
     const bytes = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer])
     let from = 0
-    for (let end = bytes.indexOf(LINE_FEED, from); end !== -1; end = bytes.indexOf(LINE_FEED, from)) {
+    for (
+      let end = bytes.indexOf(LINE_FEED, from);
+      end !== -1;
+      end = bytes.indexOf(LINE_FEED, from)
+    ) {
       yield bytes.toString('utf8', from, end)
       from = end + 1
     }

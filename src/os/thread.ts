@@ -39,9 +39,13 @@ class Channel {
   constructor(send: (message: Message) => void, handlers: Handlers) {
     this.#send = send
     this.#handlers = handlers
-    this.remote = new Proxy({} as Remote<Handlers>, {
-      get: (_, name) => (typeof name === 'string' && name !== 'then' ? this.#caller(name) : undefined),
-    })
+    this.remote = new Proxy<Remote<Handlers>>(
+      {},
+      {
+        get: (_, name) =>
+          typeof name === 'string' && name !== 'then' ? this.#caller(name) : undefined,
+      },
+    )
   }
 
   #caller(name: string) {
@@ -77,7 +81,7 @@ class Channel {
 
   close(error: Error): void {
     this.#closed = error
-    for (const { reject } of this.#pending.values()) reject(error)
+    for (const pending of this.#pending.values()) pending.reject(error)
     this.#pending.clear()
   }
 }

@@ -11,7 +11,9 @@ import { openTestStore } from '../support/store.ts'
 import { startWebServer } from '../support/web-server.ts'
 
 /** Those on the way of a job and its transfer; the store's own are in store-crash.test.ts. */
-const POINTS = FAILPOINTS.filter((name) => /^(transfer|job|mount|release|finish|capture|publish|mountd|removal)\./.test(name))
+const POINTS = FAILPOINTS.filter((name) =>
+  /^(transfer|job|mount|release|finish|capture|publish|mountd|removal)\./.test(name),
+)
 
 /** Asks again while the daemon is away, as a job runner does. */
 async function insist<T>(ask: () => Promise<T>): Promise<T> {
@@ -38,13 +40,17 @@ async function registered(daemon: TestDaemon, name: string): Promise<Job> {
 
 describe('a whole job during which a process is killed', () => {
   it.each(POINTS)('at %s ends as if nothing had happened', { timeout: 90_000 }, async (point) => {
-    await using web = await startWebServer({ '/model/config.json': '{}', '/model/weights.bin': Buffer.alloc(300_000, 'w') })
+    await using web = await startWebServer({
+      '/model/config.json': '{}',
+      '/model/weights.bin': Buffer.alloc(300_000, 'w'),
+    })
     await using scratch = makeScratch('job-crash')
     // An archive exercises extraction, a directory the rest.
     const archived = point === 'transfer.extracted'
     if (archived) {
       mkdirSync(scratch.join('tree'))
-      for (const [path, bytes] of web.files) writeFileSync(scratch.join('tree', path.replace('/model/', '')), bytes)
+      for (const [path, bytes] of web.files)
+        writeFileSync(scratch.join('tree', path.replace('/model/', '')), bytes)
       execFileSync('tar', ['-C', scratch.join('tree'), '-cf', scratch.join('model.tar'), '.'])
       web.files.set('/model.tar', readFileSync(scratch.join('model.tar')))
     }
@@ -65,21 +71,33 @@ describe('a whole job during which a process is killed', () => {
       })
     })
     const job = await registered(daemon, 'killed')
-    const mount = await insist(() => daemon.ok<MountResult>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=30`, {}))
+    const mount = await insist(() =>
+      daemon.ok<MountResult>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=30`, {}),
+    )
     expect(readFileSync(`${mount.checkpoint_path}/weights.bin`, 'utf8')).toBe('w'.repeat(300_000))
     mkdirSync(`${mount.output_path}/sub`)
     writeFileSync(`${mount.output_path}/sub/result`, 'result')
 
     const worker = await insist(async () => {
-      const finishing = await daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=30`, { outcome: 'succeeded' })
+      const finishing = await daemon.ok<Worker>(
+        'POST',
+        `/v1/jobs/${job.id}/workers/1/finish?wait=30`,
+        { outcome: 'succeeded' },
+      )
       if (finishing.state !== 'finished') throw new Error(JSON.stringify(finishing))
       return finishing
     })
-    const output = await insist(() => daemon.ok<Checkpoint>('GET', `/checkpoint/${worker.output_uuid}`))
+    const output = await insist(() =>
+      daemon.ok<Checkpoint>('GET', `/checkpoint/${worker.output_uuid}`),
+    )
     expect(output.status).toBe('ready')
-    const details = await insist(() => daemon.ok<CheckpointDetails>('GET', `/checkpoint/${output.id}/details`))
+    const details = await insist(() =>
+      daemon.ok<CheckpointDetails>('GET', `/checkpoint/${output.id}/details`),
+    )
     expect(details.contents.map(({ path }) => path)).toEqual(['sub', 'sub/result'])
-    const outputs = (await insist(() => daemon.ok<Checkpoint[]>('GET', '/checkpoint'))).filter(({ name }) => name.startsWith('Job -'))
+    const outputs = (await insist(() => daemon.ok<Checkpoint[]>('GET', '/checkpoint'))).filter(
+      ({ name }) => name.startsWith('Job -'),
+    )
     expect(outputs, 'one output, saved once').toHaveLength(1)
     await insist(async () => {
       const gone = await daemon.call('DELETE', '/checkpoint/model')

@@ -11,11 +11,18 @@ import { makeScratch } from '../support/scratch.ts'
 import { beginIngest, openTestStore, publishTree } from '../support/store.ts'
 
 const SCENARIO = fileURLToPath(new URL('store-scenario.ts', import.meta.url))
-const STORE_POINTS = FAILPOINTS.filter((name) => /^(ingest|manifest|view|publish|removal)\./.test(name))
+const STORE_POINTS = FAILPOINTS.filter((name) =>
+  /^(ingest|manifest|view|publish|removal)\./.test(name),
+)
 
-function runScenario(directory: string, acknowledged: string, failpoint: string, prefix: string[] = []) {
+function runScenario(
+  directory: string,
+  acknowledged: string,
+  failpoint: string,
+  prefix: string[] = [],
+) {
   writeFileSync(acknowledged, '')
-  const [program = '', ...args] = [...prefix, process.execPath, SCENARIO, directory, acknowledged]
+  const [program, ...args] = [...prefix, process.execPath, SCENARIO, directory, acknowledged]
   return spawnSync(program, args, {
     env: { ...process.env, CKPTD_FAILPOINT: failpoint },
     encoding: 'utf8',
@@ -28,14 +35,16 @@ async function assertRecovers(directory: string, acknowledged: string): Promise<
   const lines = readFileSync(acknowledged, 'utf8').split('\n').filter(Boolean)
   await using store = await openTestStore(directory)
   await assertStoreInvariants(store)
-  const removing = lines.filter((line) => line.startsWith('removing ')).map((line) => line.split(' ')[1])
+  const removing = lines
+    .filter((line) => line.startsWith('removing '))
+    .map((line) => line.split(' ')[1])
   for (const line of lines) {
     const [what, id = '', bytes = '0'] = line.split(' ')
     const row = store.database.checkpoints.find(id)
     if (what === 'ready' && !removing.includes(id)) expect(row?.status, line).toBe('ready')
     if (what === 'removed') expect(row, line).toBeUndefined()
     if (what === 'durable' && row?.status === 'downloading') {
-      const ingest = await store.openIngest(parseCheckpointId(id), row.domain)
+      const ingest = store.openIngest(parseCheckpointId(id), row.domain)
       if (ingest.hasStored(parseRelativePath('weights.bin'))) continue
       await using file = await ingest.openFile('weights.bin', 'v1')
       expect(file.durableBytes, line).toBeGreaterThanOrEqual(Number(bytes))
@@ -88,17 +97,29 @@ cp --sparse=always ${image} ${copies}/$1.$2.img
   )
   chmodSync(hook, 0o755)
   {
-    using loop = makeLoopImage(image, scratch.join('mnt'), { sizeMb: type === 'xfs' ? 320 : 128, type, mount: mountOptions })
+    using loop = makeLoopImage(image, scratch.join('mnt'), {
+      sizeMb: type === 'xfs' ? 320 : 128,
+      type,
+      mount: mountOptions,
+    })
     const run = runScenario(`${loop.mountPoint}/data`, acknowledged, `*=exec:${hook}`, prefix)
     expect(run.status, run.stderr).toBe(0)
   }
   const points = readdirSync(copies).filter((name) => name.endsWith('.img'))
   for (const name of points) {
     const point = name.replace(/\.img$/, '')
-    using loop = mountLoopImage(`${copies}/${name}`, scratch.join('copy'), type === 'xfs' ? 'nouuid' : 'rw')
+    using loop = mountLoopImage(
+      `${copies}/${name}`,
+      scratch.join('copy'),
+      type === 'xfs' ? 'nouuid' : 'rw',
+    )
     // Before the directory itself is durable nothing was promised.
     if (!existsSync(`${loop.mountPoint}/data`)) mkdirSync(`${loop.mountPoint}/data`)
-    await check({ point, directory: `${loop.mountPoint}/data`, acknowledged: `${copies}/${point}.acknowledged` })
+    await check({
+      point,
+      directory: `${loop.mountPoint}/data`,
+      acknowledged: `${copies}/${point}.acknowledged`,
+    })
   }
   return points.length
 }
@@ -119,7 +140,17 @@ describe.each(['ext4', 'xfs'] as const)('a store on %s whose power is cut', (typ
 describe('the power-cut test itself', () => {
   it('fails when flushing is switched off', { timeout: 400_000 }, async () => {
     // Every flush answers "done" and does nothing.
-    const noFlush = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fsync,fdatasync,syncfs', '-e', 'inject=fsync,fdatasync,syncfs:retval=0']
+    const noFlush = [
+      'strace',
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=fsync,fdatasync,syncfs',
+      '-e',
+      'inject=fsync,fdatasync,syncfs:retval=0',
+    ]
     const failures: string[] = []
     await cutPowerEverywhere('ext4', noFlush, async ({ point, directory, acknowledged }) => {
       await assertRecovers(directory, acknowledged).catch((error: unknown) => {

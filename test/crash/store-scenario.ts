@@ -1,9 +1,15 @@
 // A child process of the crash tests: one of everything that the store does. What it has
 // acknowledged stands in a file that the parent reads, whatever happens to this process.
 import { appendFileSync, openSync, writeSync } from 'node:fs'
-import { parseRelativePath } from '../../src/model/relative-path.ts'
 import { parseCheckpointId } from '../../src/model/ids.ts'
-import { beginIngest, openTestStore, publishTree, storeTree, type TreeSpec } from '../support/store.ts'
+import { parseRelativePath } from '../../src/model/relative-path.ts'
+import {
+  beginIngest,
+  openTestStore,
+  publishTree,
+  storeTree,
+  type TreeSpec,
+} from '../support/store.ts'
 
 const [, , directory = '', acknowledged = ''] = process.argv
 

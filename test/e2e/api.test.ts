@@ -27,13 +27,23 @@ afterAll(async () => {
 })
 
 const create = (name: string, more: object = {}): Promise<Checkpoint> =>
-  daemon.ok<Checkpoint>('POST', '/checkpoint', { name, source_type: 'web', source_uri: `${web.address}/a.bin`, ...more })
+  daemon.ok<Checkpoint>('POST', '/checkpoint', {
+    name,
+    source_type: 'web',
+    source_uri: `${web.address}/a.bin`,
+    ...more,
+  })
 
 describe('answers', () => {
   it('are exactly application/json, errors too, and carry what the public client reads', async () => {
     const client = new Client('http://localhost', { socketPath: daemon.socket })
     for (const path of ['/checkpoint', '/checkpoint/absent', '/checkpoint/public']) {
-      const response = await client.request({ method: 'GET', path, headers: { 'content-type': 'application/json' }, body: 'null' })
+      const response = await client.request({
+        method: 'GET',
+        path,
+        headers: { 'content-type': 'application/json' },
+        body: 'null',
+      })
       expect(response.headers['content-type'], path).toBe('application/json')
       await response.body.dump()
     }
@@ -41,7 +51,11 @@ describe('answers', () => {
     const { status, body } = await daemon.call<ErrorAnswer>('GET', '/checkpoint/absent')
     expect(status).toBe(404)
     expect(body.errorMessage).toBe('Checkpoint Not Found')
-    expect(body).toMatchObject({ code: 'not_found', message: 'Checkpoint Not Found', retryable: false })
+    expect(body).toMatchObject({
+      code: 'not_found',
+      message: 'Checkpoint Not Found',
+      retryable: false,
+    })
   })
 
   it('describe themselves at /openapi.json', async () => {
@@ -54,10 +68,26 @@ describe('answers', () => {
     ['no name', { source_type: 'web', source_uri: 'http://x/a' }, 'invalid_request'],
     ['a bad name', { name: 'a/b', source_type: 'web', source_uri: 'http://x/a' }, 'invalid_name'],
     ['an unknown source', { name: 'x', source_type: 'floppy', source_uri: 'a:' }, 'invalid_source'],
-    ['a path against its rule', { name: 'x', source_type: 'web', source_uri: 's3://b/a' }, 'invalid_source'],
-    ['a source to come', { name: 'x', source_type: 'aws', source_uri: 's3://b/a' }, 'unsupported_source'],
-    ['an unknown option', { name: 'x', source_type: 'web', source_uri: 'http://x/a', source_options: { a: 'b' } }, 'invalid_source'],
-    ['a bad project', { name: 'x', source_type: 'web', source_uri: 'http://x/a', project_uuid: '../x' }, 'invalid_request'],
+    [
+      'a path against its rule',
+      { name: 'x', source_type: 'web', source_uri: 's3://b/a' },
+      'invalid_source',
+    ],
+    [
+      'a source to come',
+      { name: 'x', source_type: 'aws', source_uri: 's3://b/a' },
+      'unsupported_source',
+    ],
+    [
+      'an unknown option',
+      { name: 'x', source_type: 'web', source_uri: 'http://x/a', source_options: { a: 'b' } },
+      'invalid_source',
+    ],
+    [
+      'a bad project',
+      { name: 'x', source_type: 'web', source_uri: 'http://x/a', project_uuid: '../x' },
+      'invalid_request',
+    ],
   ])('refuse %s and store nothing', async (_, body, code) => {
     const before = await daemon.ok<Checkpoint[]>('GET', '/checkpoint')
     const answer = await daemon.call<ErrorAnswer>('POST', '/checkpoint', body)
@@ -73,12 +103,20 @@ describe('a checkpoint', () => {
     web.hold = promise
     const created = await create('held')
     expect(created.status).toBe('new')
-    await until(async () => (await daemon.ok<Checkpoint>('GET', '/checkpoint/held')).status === 'downloading')
+    await until(
+      async () => (await daemon.ok<Checkpoint>('GET', '/checkpoint/held')).status === 'downloading',
+    )
     resolve()
     web.hold = undefined
     const client = new Client('http://localhost', { socketPath: daemon.socket })
-    const response = await client.request({ method: 'GET', path: `/v1/checkpoints/${created.id}/events` })
-    const events = (await response.body.text()).trim().split('\n').map((line) => JSON.parse(line) as { type: string; msg?: string })
+    const response = await client.request({
+      method: 'GET',
+      path: `/v1/checkpoints/${created.id}/events`,
+    })
+    const events = (await response.body.text())
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string; msg?: string })
     await client.close()
     expect(events[0]?.msg).toBe('Starting data download from web')
     expect(events.filter(({ type }) => type === 'log').at(-1)?.msg).toBe('Download complete')
@@ -98,20 +136,46 @@ describe('a checkpoint', () => {
     const { id } = await create('mine')
     await daemon.waitReady('mine')
     for (const reference of [id, 'mine']) {
-      expect((await daemon.call('GET', `/checkpoint/${reference}?project_uuid=other`)).status).toBe(404)
-      expect((await daemon.call('DELETE', `/checkpoint/${reference}?project_uuid=other&force=true`)).status).toBe(404)
-      const job = await daemon.call<ErrorAnswer>('POST', '/v1/jobs', { name: 'j', project_uuid: 'other', model: { checkpoints: [reference] } })
+      expect((await daemon.call('GET', `/checkpoint/${reference}?project_uuid=other`)).status).toBe(
+        404,
+      )
+      expect(
+        (await daemon.call('DELETE', `/checkpoint/${reference}?project_uuid=other&force=true`))
+          .status,
+      ).toBe(404)
+      const job = await daemon.call<ErrorAnswer>('POST', '/v1/jobs', {
+        name: 'j',
+        project_uuid: 'other',
+        model: { checkpoints: [reference] },
+      })
       expect(job.status).toBe(404)
     }
   })
 
   it('is fetched in full although another project has the same bytes', async () => {
     const before = web.sentBytes()
-    await daemon.ok('POST', '/checkpoint', { name: 'theirs', project_uuid: 'p1', source_type: 'web', source_uri: `${web.address}/b.bin` })
-    await until(async () => (await daemon.ok<Checkpoint>('GET', '/checkpoint/theirs?project_uuid=p1')).status === 'ready')
+    await daemon.ok('POST', '/checkpoint', {
+      name: 'theirs',
+      project_uuid: 'p1',
+      source_type: 'web',
+      source_uri: `${web.address}/b.bin`,
+    })
+    await until(
+      async () =>
+        (await daemon.ok<Checkpoint>('GET', '/checkpoint/theirs?project_uuid=p1')).status ===
+        'ready',
+    )
     const first = web.sentBytes() - before
-    await daemon.ok('POST', '/checkpoint', { name: 'ours', project_uuid: 'p2', source_type: 'web', source_uri: `${web.address}/b.bin` })
-    await until(async () => (await daemon.ok<Checkpoint>('GET', '/checkpoint/ours?project_uuid=p2')).status === 'ready')
+    await daemon.ok('POST', '/checkpoint', {
+      name: 'ours',
+      project_uuid: 'p2',
+      source_type: 'web',
+      source_uri: `${web.address}/b.bin`,
+    })
+    await until(
+      async () =>
+        (await daemon.ok<Checkpoint>('GET', '/checkpoint/ours?project_uuid=p2')).status === 'ready',
+    )
     expect(first).toBe(100_000)
     expect(web.sentBytes() - before - first).toBe(first)
   })
@@ -119,7 +183,10 @@ describe('a checkpoint', () => {
   it('cannot be removed while a job is configured to use it, not even by force; the refusal lists the jobs', async () => {
     const { id } = await create('used')
     await daemon.waitReady(id)
-    const job = await daemon.ok<Job>('POST', '/v1/jobs', { name: 'user of it', model: { checkpoints: ['used'] } })
+    const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+      name: 'user of it',
+      model: { checkpoints: ['used'] },
+    })
     const refused = await daemon.call<ErrorAnswer>('DELETE', `/checkpoint/${id}?force=true`)
     expect(refused.status).toBe(409)
     expect(refused.body.code).toBe('in_use')
@@ -135,7 +202,9 @@ describe('a checkpoint', () => {
     web.hold = promise
     try {
       const { id } = await create('filling')
-      expect((await daemon.call<ErrorAnswer>('DELETE', `/checkpoint/${id}`)).body.code).toBe('conflict')
+      expect((await daemon.call<ErrorAnswer>('DELETE', `/checkpoint/${id}`)).body.code).toBe(
+        'conflict',
+      )
       expect((await daemon.call('DELETE', `/checkpoint/${id}?force=true`)).status).toBe(200)
       await until(() => !readdirSync(join(daemon.dataDir, 'staging')).includes(id))
     } finally {
@@ -147,12 +216,17 @@ describe('a checkpoint', () => {
   it('keeps its names and bytes in jobs when it is renamed', async () => {
     const { id } = await create('before')
     await daemon.waitReady(id)
-    const job = await daemon.ok<Job>('POST', '/v1/jobs', { name: 'fixed', model: { checkpoints: ['before', { id: 'twin' }] } })
+    const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+      name: 'fixed',
+      model: { checkpoints: ['before', { id: 'twin' }] },
+    })
     await daemon.ok('PATCH', `/checkpoint/${id}`, { name: 'after' })
     expect((await daemon.call('GET', '/checkpoint/before')).status).toBe(404)
     const shown = await daemon.ok<Job>('GET', `/v1/jobs/${job.id}`)
     expect(shown.model.checkpoints.map(({ directory }) => directory)).toEqual(['before', 'twin'])
-    const sidecar = JSON.parse(readFileSync(join(daemon.dataDir, 'checkpoints', `${id}.json`), 'utf8')) as { name: string }
+    const sidecar = JSON.parse(
+      readFileSync(join(daemon.dataDir, 'checkpoints', `${id}.json`), 'utf8'),
+    ) as { name: string }
     expect(sidecar.name).toBe('after')
     await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
   })
@@ -161,16 +235,35 @@ describe('a checkpoint', () => {
 describe('secrets', () => {
   it('of an address are in no answer, log, or file but the sealed column', async () => {
     const uri = `${web.address.replace('http://', 'http://alice:hunter2secret@')}/a.bin?token=topsecrettoken`
-    const created = await daemon.ok<Checkpoint>('POST', '/checkpoint', { name: 'secretive', source_type: 'web', source_uri: uri })
+    const created = await daemon.ok<Checkpoint>('POST', '/checkpoint', {
+      name: 'secretive',
+      source_type: 'web',
+      source_uri: uri,
+    })
     expect(created.source_uri).toBe(`${web.address}/a.bin?…`)
     await daemon.waitReady('secretive')
-    expect(web.requests.some(({ headers }) => headers.authorization === `Basic ${Buffer.from('alice:hunter2secret').toString('base64')}`)).toBe(true)
-    const failing = await daemon.ok<Checkpoint>('POST', '/checkpoint', { name: 'failing', source_type: 'web', source_uri: uri.replace('a.bin', 'absent.bin') })
-    await until(async () => (await daemon.ok<Checkpoint>('GET', `/checkpoint/${failing.id}`)).status === 'failed')
+    expect(
+      web.requests.some(
+        ({ headers }) =>
+          headers.authorization ===
+          `Basic ${Buffer.from('alice:hunter2secret').toString('base64')}`,
+      ),
+    ).toBe(true)
+    const failing = await daemon.ok<Checkpoint>('POST', '/checkpoint', {
+      name: 'failing',
+      source_type: 'web',
+      source_uri: uri.replace('a.bin', 'absent.bin'),
+    })
+    await until(
+      async () =>
+        (await daemon.ok<Checkpoint>('GET', `/checkpoint/${failing.id}`)).status === 'failed',
+    )
     const seen = [
       daemon.output(),
       JSON.stringify(await daemon.ok('GET', '/checkpoint')),
-      ...['ckptd.db', 'ckptd.db-wal', `checkpoints/${created.id}.json`].map((name) => readFileSync(join(daemon.dataDir, name), 'latin1')),
+      ...['ckptd.db', 'ckptd.db-wal', `checkpoints/${created.id}.json`].map((name) =>
+        readFileSync(join(daemon.dataDir, name), 'latin1'),
+      ),
     ]
     for (const text of seen) expect(text).not.toMatch(/hunter2secret|topsecrettoken/)
   })
@@ -181,21 +274,33 @@ describe('a mount', () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     web.hold = promise
     await create('slow')
-    const job = await daemon.ok<Job>('POST', '/v1/jobs', { name: 'waits', model: { checkpoints: ['slow'] } })
+    const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+      name: 'waits',
+      model: { checkpoints: ['slow'] },
+    })
     const path = `/v1/jobs/${job.id}/workers/1/mount`
-    const pending = await daemon.call<{ waiting_for: { name: string; status: string }[] }>('POST', path, {})
+    const pending = await daemon.call<{ waiting_for: { name: string; status: string }[] }>(
+      'POST',
+      path,
+      {},
+    )
     expect(pending.status).toBe(202)
     expect(pending.body.waiting_for.map(({ name }) => name)).toEqual(['slow'])
     const asking = new AbortController()
     const client = new Client('http://localhost', { socketPath: daemon.socket })
-    const hanging = client.request({ method: 'POST', path: `${path}?wait=60`, signal: asking.signal }).catch(() => 'hung up')
+    const hanging = client
+      .request({ method: 'POST', path: `${path}?wait=60`, signal: asking.signal })
+      .catch(() => 'hung up')
     asking.abort()
     expect(await hanging).toBe('hung up')
     await client.destroy()
     resolve()
     web.hold = undefined
     // Nobody asks, and yet it is mounted.
-    await until(async () => (await daemon.ok<Job>('GET', `/v1/jobs/${job.id}`)).workers[0]?.state === 'mounted')
+    await until(
+      async () =>
+        (await daemon.ok<Job>('GET', `/v1/jobs/${job.id}`)).workers[0]?.state === 'mounted',
+    )
     expect((await daemon.call('POST', path, {})).status).toBe(200)
     await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
     expect((await daemon.call<ErrorAnswer>('POST', path, {})).body.code).toBe('conflict')
@@ -205,8 +310,15 @@ describe('a mount', () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     web.hold = promise
     await create('doomed', { source_uri: `${web.address}/absent` })
-    const job = await daemon.ok<Job>('POST', '/v1/jobs', { name: 'doomed', model: { checkpoints: ['doomed'] } })
-    const answer = daemon.call<ErrorAnswer>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=30`, {})
+    const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+      name: 'doomed',
+      model: { checkpoints: ['doomed'] },
+    })
+    const answer = daemon.call<ErrorAnswer>(
+      'POST',
+      `/v1/jobs/${job.id}/workers/1/mount?wait=30`,
+      {},
+    )
     resolve()
     web.hold = undefined
     expect((await answer).body.code).toBe('checkpoint_failed')
@@ -215,8 +327,15 @@ describe('a mount', () => {
   })
 
   it('has a CDI device where the runner asks for one, gone when it is released', async () => {
-    const job = await daemon.ok<Job>('POST', '/v1/jobs', { name: 'cdi', model: { checkpoints: ['twin'] } })
-    const mount = await daemon.ok<{ cdi_device: string }>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=10`, { cdi: true })
+    const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+      name: 'cdi',
+      model: { checkpoints: ['twin'] },
+    })
+    const mount = await daemon.ok<{ cdi_device: string }>(
+      'POST',
+      `/v1/jobs/${job.id}/workers/1/mount?wait=10`,
+      { cdi: true },
+    )
     expect(mount.cdi_device).toMatch(/^[a-z./]+=/)
     expect(readdirSync(daemon.scratch.join('cdi')).some((name) => name.includes(job.id))).toBe(true)
     await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})

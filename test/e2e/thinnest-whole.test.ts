@@ -31,22 +31,34 @@ it('takes a web file in, mounts it read-only, and saves a worker’s output as a
       model: { checkpoints: ['weights'] },
       data: { output_type: 'trainml', output_uri: 'checkpoint' },
     })
-    const mount = await daemon.ok<MountResult>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=20`, {})
+    const mount = await daemon.ok<MountResult>(
+      'POST',
+      `/v1/jobs/${job.id}/workers/1/mount?wait=20`,
+      {},
+    )
     expect(readFileSync(`${mount.checkpoint_path}/model.bin`).equals(bytes)).toBe(true)
     expect(() => writeFileSync(`${mount.checkpoint_path}/model.bin`, 'x')).toThrow(/EROFS/)
     mkdirSync(`${mount.output_path}/deep/er`, { recursive: true })
     writeFileSync(`${mount.output_path}/deep/er/result.txt`, 'result')
 
-    const finished = await daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=30`, {
-      outcome: 'succeeded',
-      exit_code: 0,
-    })
+    const finished = await daemon.ok<Worker>(
+      'POST',
+      `/v1/jobs/${job.id}/workers/1/finish?wait=30`,
+      {
+        outcome: 'succeeded',
+        exit_code: 0,
+      },
+    )
     expect(finished.state).toBe('finished')
     const output = await daemon.ok<Checkpoint>('GET', `/checkpoint/${finished.output_uuid ?? ''}`)
     expect(output.name).toBe('Job - train')
     expect(output.status).toBe('ready')
     const details = await daemon.ok<CheckpointDetails>('GET', `/checkpoint/${output.id}/details`)
-    expect(details.contents.map(({ path }) => path)).toEqual(['deep', 'deep/er', 'deep/er/result.txt'])
+    expect(details.contents.map(({ path }) => path)).toEqual([
+      'deep',
+      'deep/er',
+      'deep/er/result.txt',
+    ])
     expect(execFileSync('ls', [`${daemon.runtimeDir}/jobs`], { encoding: 'utf8' })).toBe('')
   } finally {
     server.close()

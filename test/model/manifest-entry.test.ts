@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { EMPTY_SHA256, parseSha256 } from '../../src/model/digest.ts'
 import {
   encodeManifestEntry,
   MANIFEST_HEADER,
@@ -9,15 +10,26 @@ import {
   parseManifestEntry,
 } from '../../src/model/manifest-entry.ts'
 import { compareUtf8, parseRelativePath, type RelativePath } from '../../src/model/relative-path.ts'
-import { EMPTY_SHA256, parseSha256 } from '../../src/model/digest.ts'
 
 const golden = new URL('../fixtures/manifest/v1.jsonl', import.meta.url)
 
 /** Every kind of entry and every kind of character that a path may have. */
 const ENTRIES: ManifestEntry[] = [
   { path: 'a' as RelativePath, kind: 'directory' },
-  { path: 'a-b' as RelativePath, kind: 'file', sizeBytes: 3, sha256: parseSha256('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'), executable: false },
-  { path: 'a/empty' as RelativePath, kind: 'file', sizeBytes: 0, sha256: EMPTY_SHA256, executable: true },
+  {
+    path: 'a-b' as RelativePath,
+    kind: 'file',
+    sizeBytes: 3,
+    sha256: parseSha256('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'),
+    executable: false,
+  },
+  {
+    path: 'a/empty' as RelativePath,
+    kind: 'file',
+    sizeBytes: 0,
+    sha256: EMPTY_SHA256,
+    executable: true,
+  },
   { path: 'a/link' as RelativePath, kind: 'symlink', target: '../a-b' },
   { path: 'quote"back\\slash' as RelativePath, kind: 'directory' },
   { path: 'tab\tnew\nline\u0001\u007f' as RelativePath, kind: 'directory' },
@@ -39,7 +51,8 @@ describe('the manifest format, version 1', () => {
   })
 
   it('reads back what it wrote', () => {
-    for (const entry of ENTRIES) expect(parseManifestEntry(encodeManifestEntry(entry))).toEqual(entry)
+    for (const entry of ENTRIES)
+      expect(parseManifestEntry(encodeManifestEntry(entry))).toEqual(entry)
   })
 
   it.each([
@@ -48,8 +61,14 @@ describe('the manifest format, version 1', () => {
     ['an unneeded escape', '{"path":"\\u0061","kind":"directory"}'],
     ['an unknown kind', '{"path":"a","kind":"device"}'],
     ['a path that leaves the tree', '{"path":"../a","kind":"directory"}'],
-    ['a digest in capitals', `{"path":"a","kind":"file","size":1,"sha256":"${'A'.repeat(64)}","executable":false}`],
-    ['a negative size', `{"path":"a","kind":"file","size":-1,"sha256":"${'a'.repeat(64)}","executable":false}`],
+    [
+      'a digest in capitals',
+      `{"path":"a","kind":"file","size":1,"sha256":"${'A'.repeat(64)}","executable":false}`,
+    ],
+    [
+      'a negative size',
+      `{"path":"a","kind":"file","size":-1,"sha256":"${'a'.repeat(64)}","executable":false}`,
+    ],
     ['no JSON', 'a'],
   ])('refuses a line with %s', (_, line) => {
     expect(() => parseManifestEntry(line)).toThrow(/bad line/)
@@ -68,16 +87,25 @@ describe('compareUtf8', () => {
 })
 
 describe('parseRelativePath', () => {
-  it.each(['', '/a', 'a//b', 'a/', './a', 'a/..', '..', 'a\0b', '\ud800', 'x'.repeat(256), `${'ab/'.repeat(800)}c`])(
-    'refuses %j',
-    (name) => {
-      expect(() => parseRelativePath(name)).toThrow(/is refused/)
-    },
-  )
+  it.each([
+    '',
+    '/a',
+    'a//b',
+    'a/',
+    './a',
+    'a/..',
+    '..',
+    'a\0b',
+    '\ud800',
+    'x'.repeat(256),
+    `${'ab/'.repeat(800)}c`,
+  ])('refuses %j', (name) => {
+    expect(() => parseRelativePath(name)).toThrow(/is refused/)
+  })
   it('takes every other name, whatever its characters', () => {
-    const part = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter(
-      (s) => s.isWellFormed() && !/[/\0]/.test(s) && s !== '.' && s !== '..',
-    )
+    const part = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
+      .filter((s) => s.isWellFormed() && !/[/\0]/.test(s) && s !== '.' && s !== '..')
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
         expect(parseRelativePath(parts.join('/'))).toBe(parts.join('/'))

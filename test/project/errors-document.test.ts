@@ -7,6 +7,11 @@ it('docs/errors.md and the table of errors say the same', () => {
   const documented = [...text.matchAll(/^\| `([a-z_]+)` \| (\d{3}) \| (yes|no) \| (.+) \|$/gm)].map(
     ([, code, status, retryable, hint]) => [code, Number(status), retryable === 'yes', hint],
   )
-  const actual = Object.entries(ERRORS).map(([code, { status, retryable, hint }]) => [code, status, retryable, hint])
+  const actual = Object.entries(ERRORS).map(([code, { status, retryable, hint }]) => [
+    code,
+    status,
+    retryable,
+    hint,
+  ])
   expect(documented).toEqual(actual)
 })

@@ -18,7 +18,10 @@ function readTable(): Map<string, Set<string>> {
     const text = match[2] ?? ''
     const named = [...text.matchAll(/`([a-z-]+)`/g)].map((found) => found[1] ?? '')
     const everythingBut = text.startsWith('everything but')
-    table.set(match[1] ?? '', new Set(everythingBut ? folders.filter((name) => !named.includes(name)) : named))
+    table.set(
+      match[1] ?? '',
+      new Set(everythingBut ? folders.filter((name) => !named.includes(name)) : named),
+    )
   }
   return table
 }
@@ -33,10 +36,12 @@ function imports(): Import[] {
   return readdirSync(src, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .flatMap((name) =>
-      [...readFileSync(join(src, name), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map((match) => {
-        const target = relative(src, resolve(src, dirname(name), match[1] ?? ''))
-        return { file: name, from: name.split('/')[0] ?? '', to: target.split('/')[0] ?? '' }
-      }),
+      [...readFileSync(join(src, name), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(
+        (match) => {
+          const target = relative(src, resolve(src, dirname(name), match[1] ?? ''))
+          return { file: name, from: name.split('/')[0] ?? '', to: target.split('/')[0] ?? '' }
+        },
+      ),
     )
 }
 

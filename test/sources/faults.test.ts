@@ -1,10 +1,10 @@
-import { createServer } from 'node:net'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fullUri, parseSourceLocation } from '../../src/sources/location.ts'
 import { type Answering, startFaultServer } from './support/fault-server.ts'
-import { bytesOf, MiB, openStage, sha256, type Stage } from './support/stage.ts'
+import { bytesOf, MiB, openStage, type Stage, sha256 } from './support/stage.ts'
 import { startTransfer, storedTree } from './support/transfer-run.ts'
 
 let stage: Stage

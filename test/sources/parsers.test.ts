@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
 import fc from 'fast-check'
+import { expect, test } from 'vitest'
 import { CkptdError } from '../../src/model/errors.ts'
 import { parseContentRange } from '../../src/sources/fetch/content-range.ts'
 import { htmlIndex } from '../../src/sources/fetch/html-index.ts'

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compareUtf8 } from '../../src/model/relative-path.ts'
 import { type Nginx, startNginx, startPythonServer } from './support/nginx.ts'
-import { bytesOf, MiB, openStage, sha256, type Stage } from './support/stage.ts'
+import { bytesOf, MiB, openStage, type Stage, sha256 } from './support/stage.ts'
 import { startTransfer, storedTree } from './support/transfer-run.ts'
 
 let stage: Stage

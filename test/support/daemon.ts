@@ -17,7 +17,11 @@ export interface TestDaemon extends AsyncDisposable {
   readonly output: () => string
   /** Process ids of the two children, as the kernel knows them now. */
   pids(): { supervisor: number; daemon: number; mountd: number }
-  call<T = unknown>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>
+  call<T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; body: T }>
   /** As `call`, but anything but 2xx fails the test with the daemon's answer. */
   ok<T = unknown>(method: string, path: string, body?: unknown): Promise<T>
   waitReady(reference: string): Promise<Checkpoint>
@@ -48,14 +52,32 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
   const start = async (): Promise<void> => {
     child = spawn(
       process.execPath,
-      [ENTRY, 'serve', '--data-dir', dataDir, '--runtime-dir', runtimeDir, '--cdi-dir', scratch.join('cdi'), '--allow-network', '127.0.0.0/8', '--log-format', 'json', ...(options.args ?? [])],
+      [
+        ENTRY,
+        'serve',
+        '--data-dir',
+        dataDir,
+        '--runtime-dir',
+        runtimeDir,
+        '--cdi-dir',
+        scratch.join('cdi'),
+        '--allow-network',
+        '127.0.0.0/8',
+        '--log-format',
+        'json',
+        ...(options.args ?? []),
+      ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
     )
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (chunk: Buffer) => {
         text += chunk.toString()
       })
-    client = new Client('http://localhost', { socketPath: socket, headersTimeout: 0, bodyTimeout: 0 })
+    client = new Client('http://localhost', {
+      socketPath: socket,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
     await until(async () => {
       if (child?.exitCode !== null) throw new Error(`ckptd ended: ${text}`)
       const { body } = await daemon.call<{ mounts: { available: boolean } }>('GET', '/v1/status')
@@ -85,13 +107,16 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
     },
     call: async (method, path, body) => {
       const response = await client.request({
-        method: method as 'GET',
+        method,
         path,
         ...(body === undefined
           ? {}
           : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       })
-      return { status: response.statusCode, body: JSON.parse((await response.body.text()) || 'null') as never }
+      return {
+        status: response.statusCode,
+        body: JSON.parse((await response.body.text()) || 'null') as never,
+      }
     },
     ok: async (method, path, body) => {
       const answer = await daemon.call(method, path, body)

@@ -18,7 +18,11 @@ export async function assertStoreInvariants(store: Store): Promise<void> {
       objectFiles.set(`${domain}/${name}`, join(layout.objects, domain, name))
 
   // An object's name is its bytes' SHA-256, its mode is final, and it has a row.
-  for (let after = 0, page = database.objects.listAfter(0); page.length > 0; page = database.objects.listAfter(after))
+  for (
+    let after = 0, page = database.objects.listAfter(0);
+    page.length > 0;
+    page = database.objects.listAfter(after)
+  )
     for (const row of page) {
       after = row.id
       const name = `${row.domain}/${objectFileName({ ...row, executable: row.executable === 1 })}`
@@ -28,7 +32,9 @@ export async function assertStoreInvariants(store: Store): Promise<void> {
       const bytes = readFileSync(path ?? '')
       expect(createHash('sha256').update(bytes).digest('hex'), `bytes of ${name}`).toBe(row.sha256)
       expect(row.state, `state of ${name}`).toBe('live')
-      expect(lstatSync(path ?? '').mode & 0o7777, `mode of ${name}`).toBe(row.executable ? 0o555 : 0o444)
+      expect(lstatSync(path ?? '').mode & 0o7777, `mode of ${name}`).toBe(
+        row.executable ? 0o555 : 0o444,
+      )
     }
   expect([...objectFiles.keys()], 'objects without a row').toEqual([])
 
@@ -46,7 +52,8 @@ export async function assertStoreInvariants(store: Store): Promise<void> {
       entries += 1
       const stat = lstatSync(join(root, entry.path))
       if (entry.kind === 'directory') expect(stat.isDirectory()).toBe(true)
-      else if (entry.kind === 'symlink') expect(readlinkSync(join(root, entry.path))).toBe(entry.target)
+      else if (entry.kind === 'symlink')
+        expect(readlinkSync(join(root, entry.path))).toBe(entry.target)
       else {
         expect(stat.size, entry.path).toBe(entry.sizeBytes)
         const bytes = readFileSync(join(root, entry.path))
@@ -63,7 +70,8 @@ export async function assertStoreInvariants(store: Store): Promise<void> {
   // Nothing is left over: no staging without an ingest, no view or manifest without a row.
   for (const name of readdirSync(layout.staging))
     expect(
-      name.startsWith('output.') || database.ingests.list().some((ingest) => ingest.checkpoint_id === name),
+      name.startsWith('output.') ||
+        database.ingests.list().some((ingest) => ingest.checkpoint_id === name),
       `staging/${name} belongs to an ingest`,
     ).toBe(true)
   for (const domain of readdirSync(layout.views))

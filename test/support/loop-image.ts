@@ -11,7 +11,12 @@ export interface LoopImage extends Disposable {
 export function makeLoopImage(
   image: string,
   mountPoint: string,
-  options: { sizeMb: number; type?: 'ext4' | 'xfs' | 'btrfs'; mkfs?: readonly string[]; mount?: string },
+  options: {
+    sizeMb: number
+    type?: 'ext4' | 'xfs' | 'btrfs'
+    mkfs?: readonly string[]
+    mount?: string
+  },
 ): LoopImage {
   const type = options.type ?? 'ext4'
   execFileSync('truncate', ['-s', `${options.sizeMb}M`, image])

@@ -40,7 +40,7 @@ export async function beginIngest(
   })
   store.database.checkpoints.setStatus(id, 'downloading')
   store.database.ingests.insert(id, options.kind ?? 'transfer', {})
-  return { id, ingest: await store.openIngest(id, domain) }
+  return { id, ingest: store.openIngest(id, domain) }
 }
 
 /** What a tree holds: a string is a file's bytes; `null` a directory; `{ link }` a symlink. */
@@ -78,12 +78,4 @@ export async function publishTree(
   await store.publisher.publish(id, Date.now())
   await store.removal.dropIngest(id)
   return id
-}
-
-/** The absolute path of a ready checkpoint's live view. */
-export async function viewPath(store: Store, id: CheckpointId): Promise<string> {
-  const manifestId = store.database.checkpoints.find(id)?.manifest_id
-  if (manifestId === undefined || manifestId === null) throw new Error(`${id} is not ready`)
-  const view = await store.views.ensure(manifestId)
-  return store.layout.view(view.domain, `${view.digest}.${view.generation}`)
 }

@@ -38,7 +38,11 @@ export async function startWebServer(files: Record<string, Buffer | string>): Pr
   return web
 }
 
-function answer(files: Map<string, Buffer>, request: IncomingMessage, response: ServerResponse): number {
+function answer(
+  files: Map<string, Buffer>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): number {
   const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/')
   if (path.endsWith('/')) return answerIndex(files, path, response)
   const bytes = files.get(path)
@@ -71,6 +75,8 @@ function answerIndex(files: Map<string, Buffer>, path: string, response: ServerR
     if (name.startsWith(path)) names.add(name.slice(path.length).replace(/\/.*$/, '/'))
   const links = [...names].map((name) => `<li><a href="${encodeURI(name)}">${name}</a></li>`)
   response.writeHead(200, { 'content-type': 'text/html' })
-  response.end(`<html><head><title>Directory listing for ${path}</title></head><body><ul>${links.join('')}</ul></body></html>`)
+  response.end(
+    `<html><head><title>Directory listing for ${path}</title></head><body><ul>${links.join('')}</ul></body></html>`,
+  )
   return 0
 }

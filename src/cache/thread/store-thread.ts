@@ -40,11 +40,11 @@ export const storeHandlers = {
 
   /** Moves a whole file to its final name: flush → rename → flush the directory. */
   publishFile: async (from: string, to: string): Promise<void> => {
-    const file = await open(from, 'r')
-    await file
-      .chmod(0o444)
-      .then(() => file.datasync())
-      .finally(() => file.close())
+    {
+      await using file = await open(from, 'r')
+      await file.chmod(0o444)
+      await file.datasync()
+    }
     failpoint('manifest.written')
     await rename(from, to)
     flushDirectorySync(dirname(to))

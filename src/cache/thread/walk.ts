@@ -29,9 +29,10 @@ export const walkHandlers = {
   },
   walkNext: (id: number): WalkedEntry[] => {
     const page: WalkedEntry[] = []
-    for (const generator = walks.get(id); generator !== undefined && page.length < PAGE_ENTRIES; ) {
-      const next = generator.next()
-      if (next.done) break
+    const walking = walks.get(id)
+    while (page.length < PAGE_ENTRIES) {
+      const next = walking?.next()
+      if (next === undefined || next.done) break
       page.push(next.value)
     }
     if (page.length === 0) walks.delete(id)

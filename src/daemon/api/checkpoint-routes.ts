@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { TreeEntry } from '../../agent-protocol/checkpoint.ts'
 import {
   Checkpoint,
   CheckpointCreate,
@@ -6,7 +7,6 @@ import {
   type CheckpointEvent,
   CheckpointRename,
 } from '../../agent-protocol/checkpoint.ts'
-import type { TreeEntry } from '../../agent-protocol/checkpoint.ts'
 import { readManifest } from '../../cache/read-manifest.ts'
 import type { CheckpointRow } from '../../database/checkpoints.ts'
 import { CkptdError } from '../../model/errors.ts'
@@ -30,81 +30,138 @@ export function checkpointRoutes(api: Api, context: Context): void {
   const { checkpoints, transfers, store } = context
   const resource = (row: CheckpointRow): Checkpoint => checkpointResource(context, row)
 
-  api.get('/checkpoint', { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Checkpoint) } } }, (request) =>
-    checkpoints.list(projectOf(request)).map(resource),
+  api.get(
+    '/checkpoint',
+    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Checkpoint) } } },
+    (request) => checkpoints.list(projectOf(request)).map(resource),
   )
 
-  api.get('/checkpoint/public', { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Checkpoint) } } }, () => [])
-
-  api.post('/checkpoint', { schema: { querystring: ProjectQuery, body: CheckpointCreate, response: { 200: Checkpoint } } }, async (request) => {
-    const { body, query } = request
-    const project = parseProject(body.project_uuid ?? query.project_uuid ?? 'default')
-    const row = await transfers.create(project, {
-      name: body.name,
-      sourceType: body.source_type,
-      sourceUri: body.source_uri,
-      sourceOptions: body.source_options ?? {},
-    })
-    return { ...resource(row), status: 'new' as const }
-  })
-
-  api.get('/checkpoint/:reference', { schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Checkpoint } } }, (request) =>
-    resource(checkpoints.get(projectOf(request), request.params.reference)),
+  api.get(
+    '/checkpoint/public',
+    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Checkpoint) } } },
+    () => [],
   )
 
-  api.patch('/checkpoint/:reference', { schema: { params: ReferenceParams, querystring: ProjectQuery, body: CheckpointRename, response: { 200: Checkpoint } } }, async (request) => {
-    const row = checkpoints.get(projectOf(request), request.params.reference)
-    return resource(await checkpoints.rename(row.id, request.body.name))
-  })
+  api.post(
+    '/checkpoint',
+    {
+      schema: { querystring: ProjectQuery, body: CheckpointCreate, response: { 200: Checkpoint } },
+    },
+    async (request) => {
+      const { body, query } = request
+      const project = parseProject(body.project_uuid ?? query.project_uuid ?? 'default')
+      const row = await transfers.create(project, {
+        name: body.name,
+        sourceType: body.source_type,
+        sourceUri: body.source_uri,
+        sourceOptions: body.source_options ?? {},
+      })
+      return { ...resource(row), status: 'new' as const }
+    },
+  )
+
+  api.get(
+    '/checkpoint/:reference',
+    {
+      schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Checkpoint } },
+    },
+    (request) => resource(checkpoints.get(projectOf(request), request.params.reference)),
+  )
+
+  api.patch(
+    '/checkpoint/:reference',
+    {
+      schema: {
+        params: ReferenceParams,
+        querystring: ProjectQuery,
+        body: CheckpointRename,
+        response: { 200: Checkpoint },
+      },
+    },
+    async (request) => {
+      const row = checkpoints.get(projectOf(request), request.params.reference)
+      return resource(await checkpoints.rename(row.id, request.body.name))
+    },
+  )
 
   const RemoveQuery = Type.Object({
     project_uuid: Type.Optional(Type.String()),
     force: Type.Optional(Type.Boolean()),
   })
-  api.delete('/checkpoint/:reference', { schema: { params: ReferenceParams, querystring: RemoveQuery, response: { 200: Checkpoint } } }, async (request) => {
-    const row = checkpoints.get(projectOf(request), request.params.reference)
-    const before = resource(row)
-    await removeCheckpoint(context, row, request.query.force ?? false)
-    return { ...before, status: 'archived' as const }
-  })
+  api.delete(
+    '/checkpoint/:reference',
+    {
+      schema: { params: ReferenceParams, querystring: RemoveQuery, response: { 200: Checkpoint } },
+    },
+    async (request) => {
+      const row = checkpoints.get(projectOf(request), request.params.reference)
+      const before = resource(row)
+      await removeCheckpoint(context, row, request.query.force ?? false)
+      return { ...before, status: 'archived' as const }
+    },
+  )
 
   const DetailsQuery = Type.Object({
     project_uuid: Type.Optional(Type.String()),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TREE_LIMIT })),
   })
-  api.get('/checkpoint/:reference/details', { schema: { params: ReferenceParams, querystring: DetailsQuery, response: { 200: CheckpointDetails } } }, async (request) => {
-    const row = checkpoints.get(projectOf(request), request.params.reference)
-    const manifest = row.manifest_id === null ? undefined : store.database.manifests.get(row.manifest_id)
-    if (manifest === undefined)
-      throw new CkptdError('not_ready', `the checkpoint "${row.name}" is ${row.status} and has no tree yet`)
-    const { offset = 0, limit = DEFAULT_TREE_LIMIT } = request.query
-    const contents: TreeEntry[] = []
-    let index = 0
-    for await (const entry of readManifest(store.layout.manifest(manifest.domain, manifest.digest))) {
-      if (index >= offset) contents.push(treeEntry(entry))
-      index += 1
-      if (contents.length === limit) break
-    }
-    return {
-      type: 'directory' as const,
-      name: '/' as const,
-      count: String(manifest.entry_count),
-      size: formatBytes(manifest.size_bytes),
-      contents,
-    }
-  })
+  api.get(
+    '/checkpoint/:reference/details',
+    {
+      schema: {
+        params: ReferenceParams,
+        querystring: DetailsQuery,
+        response: { 200: CheckpointDetails },
+      },
+    },
+    async (request) => {
+      const row = checkpoints.get(projectOf(request), request.params.reference)
+      const manifest =
+        row.manifest_id === null ? undefined : store.database.manifests.get(row.manifest_id)
+      if (manifest === undefined)
+        throw new CkptdError(
+          'not_ready',
+          `the checkpoint "${row.name}" is ${row.status} and has no tree yet`,
+        )
+      const { offset = 0, limit = DEFAULT_TREE_LIMIT } = request.query
+      const contents: TreeEntry[] = []
+      let index = 0
+      for await (const entry of readManifest(
+        store.layout.manifest(manifest.domain, manifest.digest),
+      )) {
+        if (index >= offset) contents.push(treeEntry(entry))
+        index += 1
+        if (contents.length === limit) break
+      }
+      return {
+        type: 'directory' as const,
+        name: '/' as const,
+        count: String(manifest.entry_count),
+        size: formatBytes(manifest.size_bytes),
+        contents,
+      }
+    },
+  )
 
-  api.get('/checkpoint/:reference/logs', { schema: { params: ReferenceParams, querystring: ProjectQuery } }, (request, reply) => {
-    const row = checkpoints.get(projectOf(request), request.params.reference)
-    const address = `/v1/checkpoints/${row.id}/events?project_uuid=${encodeURIComponent(row.project)}`
-    return reply.type('application/json').send(JSON.stringify(address))
-  })
+  api.get(
+    '/checkpoint/:reference/logs',
+    { schema: { params: ReferenceParams, querystring: ProjectQuery } },
+    (request, reply) => {
+      const row = checkpoints.get(projectOf(request), request.params.reference)
+      const address = `/v1/checkpoints/${row.id}/events?project_uuid=${encodeURIComponent(row.project)}`
+      return reply.type('application/json').send(JSON.stringify(address))
+    },
+  )
 
-  api.get('/v1/checkpoints/:reference/events', { schema: { params: ReferenceParams, querystring: ProjectQuery } }, (request, reply) => {
-    const row = checkpoints.get(projectOf(request), request.params.reference)
-    return sendEvents(reply, (signal) => followCheckpoint(context, row, signal))
-  })
+  api.get(
+    '/v1/checkpoints/:reference/events',
+    { schema: { params: ReferenceParams, querystring: ProjectQuery } },
+    (request, reply) => {
+      const row = checkpoints.get(projectOf(request), request.params.reference)
+      return sendEvents(reply, (signal) => followCheckpoint(context, row, signal))
+    },
+  )
 }
 
 /** Its log from the first line on, progress while it is filled, and in the end how it ended. */
@@ -119,7 +176,11 @@ async function* followCheckpoint(
   for (;;) {
     // The state is read before the log: a line written in between is found, not lost.
     const row = checkpoints.get(project, id)
-    for (let lines = store.database.log.listAfter(id, seq); lines.length > 0; lines = store.database.log.listAfter(id, seq))
+    for (
+      let lines = store.database.log.listAfter(id, seq);
+      lines.length > 0;
+      lines = store.database.log.listAfter(id, seq)
+    )
       for (const line of lines) {
         yield { type: 'log', time: line.time_ms, msg: line.msg }
         seq = line.seq
@@ -134,7 +195,9 @@ async function* followCheckpoint(
       yield { type: 'progress', progress }
       sentProgress = text
     }
-    await new Promise((resolve) => setTimeout(resolve, progress === undefined ? 20 : PROGRESS_INTERVAL_MS))
+    await new Promise((resolve) =>
+      setTimeout(resolve, progress === undefined ? 20 : PROGRESS_INTERVAL_MS),
+    )
     if (signal.aborted) return
   }
 }

@@ -1,6 +1,6 @@
 import type { FastifyError } from 'fastify'
-import { CkptdError, toErrorRecord } from '../../model/errors.ts'
 import type { ErrorBody } from '../../agent-protocol/checkpoint.ts'
+import { CkptdError, toErrorRecord } from '../../model/errors.ts'
 
 /** The body of an error: `errorMessage` and `message` are what the trainML client reads. */
 export function errorAnswer(error: unknown): {

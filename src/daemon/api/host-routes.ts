@@ -27,30 +27,34 @@ export function hostRoutes(api: Api, context: Context): void {
     }
   })
 
-  api.get('/v1/mounts', { schema: { querystring: ProjectQuery, response: { 200: Type.Array(MountRow) } } }, (request) => {
-    const project = projectOf(request)
-    return (['mounted', 'finishing'] as const).flatMap((state) =>
-      database.jobs.listWorkersIn(state).flatMap((worker) => {
-        const job = database.jobs.find(worker.job_id)
-        if (job?.project !== project) return []
-        return [
-          {
-            job_uuid: job.id,
-            job_name: job.name,
-            project_uuid: job.project,
-            worker: worker.worker,
-            state,
-            path: `${config.runtime_dir}/jobs/${job.id}/${worker.worker}/checkpoint`,
-            checkpoints: database.jobs.listCheckpoints(job.id).map((used) => ({
-              checkpoint_uuid: used.checkpoint_id,
-              name: used.checkpoint_name,
-            })),
-            since: new Date(worker.mounted_at_ms ?? job.created_at_ms).toISOString(),
-          },
-        ]
-      }),
-    )
-  })
+  api.get(
+    '/v1/mounts',
+    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(MountRow) } } },
+    (request) => {
+      const project = projectOf(request)
+      return (['mounted', 'finishing'] as const).flatMap((state) =>
+        database.jobs.listWorkersIn(state).flatMap((worker) => {
+          const job = database.jobs.find(worker.job_id)
+          if (job?.project !== project) return []
+          return [
+            {
+              job_uuid: job.id,
+              job_name: job.name,
+              project_uuid: job.project,
+              worker: worker.worker,
+              state,
+              path: `${config.runtime_dir}/jobs/${job.id}/${worker.worker}/checkpoint`,
+              checkpoints: database.jobs.listCheckpoints(job.id).map((used) => ({
+                checkpoint_uuid: used.checkpoint_id,
+                name: used.checkpoint_name,
+              })),
+              since: new Date(worker.mounted_at_ms ?? job.created_at_ms).toISOString(),
+            },
+          ]
+        }),
+      )
+    },
+  )
 
   api.get('/v1/df', { schema: { response: { 200: DiskUsage } } }, async () => {
     const space = await store.space.usage()

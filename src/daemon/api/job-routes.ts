@@ -25,50 +25,95 @@ const WorkerParams = Type.Object({ reference: Type.String(), worker: Type.Intege
 
 export function jobRoutes(api: Api, context: Context): void {
   const { jobs, mounts, finishes } = context
-  const find = (request: { params: { reference: string }; query: { project_uuid?: string } }): JobRow =>
-    jobs.get(projectOf(request), request.params.reference)
+  const find = (request: {
+    params: { reference: string }
+    query: { project_uuid?: string }
+  }): JobRow => jobs.get(projectOf(request), request.params.reference)
 
-  api.post('/v1/jobs', { schema: { querystring: ProjectQuery, body: JobCreate, response: { 200: Job } } }, async (request) => {
-    const project = parseProject(request.body.project_uuid ?? request.query.project_uuid ?? 'default')
-    return jobResource(context, await jobs.register(project, request.body))
-  })
-  api.get('/v1/jobs', { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Job) } } }, (request) =>
-    jobs.list(projectOf(request)).map((row) => jobResource(context, row)),
+  api.post(
+    '/v1/jobs',
+    { schema: { querystring: ProjectQuery, body: JobCreate, response: { 200: Job } } },
+    async (request) => {
+      const project = parseProject(
+        request.body.project_uuid ?? request.query.project_uuid ?? 'default',
+      )
+      return jobResource(context, await jobs.register(project, request.body))
+    },
   )
-  api.get('/v1/jobs/:reference', { schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Job } } }, (request) =>
-    jobResource(context, find(request)),
+  api.get(
+    '/v1/jobs',
+    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Job) } } },
+    (request) => jobs.list(projectOf(request)).map((row) => jobResource(context, row)),
+  )
+  api.get(
+    '/v1/jobs/:reference',
+    { schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Job } } },
+    (request) => jobResource(context, find(request)),
   )
 
-  api.post('/v1/jobs/:reference/workers/:worker/mount', { schema: { params: WorkerParams, querystring: WaitQuery, body: Type.Optional(MountRequest), response: { 200: MountResult, 202: MountPending } } }, async (request, reply) => {
-    const job = find(request)
-    const { worker } = request.params
-    jobs.getWorker(job, worker)
-    const mounting = mounts.mount(job, worker, request.body ?? {})
-    if (request.headers.accept === 'application/x-ndjson')
-      return sendEvents(reply, (signal) => followMount(context, job, worker, mounting, signal))
-    const result = await within(mounting, (request.query.wait ?? 0) * 1000 + GRACE_MS)
-    if (result !== undefined) return result
-    reply.status(202)
-    return mounts.pending(job, worker)
-  })
+  api.post(
+    '/v1/jobs/:reference/workers/:worker/mount',
+    {
+      schema: {
+        params: WorkerParams,
+        querystring: WaitQuery,
+        body: Type.Optional(MountRequest),
+        response: { 200: MountResult, 202: MountPending },
+      },
+    },
+    async (request, reply) => {
+      const job = find(request)
+      const { worker } = request.params
+      jobs.getWorker(job, worker)
+      const mounting = mounts.mount(job, worker, request.body ?? {})
+      if (request.headers.accept === 'application/x-ndjson')
+        return sendEvents(reply, (signal) => followMount(context, job, worker, mounting, signal))
+      const result = await within(mounting, (request.query.wait ?? 0) * 1000 + GRACE_MS)
+      if (result !== undefined) return result
+      reply.status(202)
+      return mounts.pending(job, worker)
+    },
+  )
 
-  api.post('/v1/jobs/:reference/workers/:worker/finish', { schema: { params: WorkerParams, querystring: WaitQuery, body: Type.Optional(FinishRequest), response: { 200: Worker, 202: Worker } } }, async (request, reply) => {
-    const job = find(request)
-    const { worker } = request.params
-    await finishes.begin(job, worker, request.body ?? {})
-    const isDone = (): boolean => jobs.getWorker(job, worker).state === 'finished'
-    if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
-    return workerResource(context, job, jobs.getWorker(job, worker))
-  })
+  api.post(
+    '/v1/jobs/:reference/workers/:worker/finish',
+    {
+      schema: {
+        params: WorkerParams,
+        querystring: WaitQuery,
+        body: Type.Optional(FinishRequest),
+        response: { 200: Worker, 202: Worker },
+      },
+    },
+    async (request, reply) => {
+      const job = find(request)
+      const { worker } = request.params
+      await finishes.begin(job, worker, request.body ?? {})
+      const isDone = (): boolean => jobs.getWorker(job, worker).state === 'finished'
+      if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
+      return workerResource(context, job, jobs.getWorker(job, worker))
+    },
+  )
 
-  api.post('/v1/jobs/:reference/finish', { schema: { params: ReferenceParams, querystring: WaitQuery, body: Type.Optional(FinishRequest), response: { 200: Job, 202: Job } } }, async (request, reply) => {
-    const job = find(request)
-    const workers: WorkerRow[] = context.store.database.jobs.listWorkers(job.id)
-    for (const { worker } of workers) await finishes.begin(job, worker, request.body ?? {})
-    const isDone = (): boolean => jobs.get(job.project, job.id).status === 'finished'
-    if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
-    return jobResource(context, jobs.get(job.project, job.id))
-  })
+  api.post(
+    '/v1/jobs/:reference/finish',
+    {
+      schema: {
+        params: ReferenceParams,
+        querystring: WaitQuery,
+        body: Type.Optional(FinishRequest),
+        response: { 200: Job, 202: Job },
+      },
+    },
+    async (request, reply) => {
+      const job = find(request)
+      const workers: WorkerRow[] = context.store.database.jobs.listWorkers(job.id)
+      for (const { worker } of workers) await finishes.begin(job, worker, request.body ?? {})
+      const isDone = (): boolean => jobs.get(job.project, job.id).status === 'finished'
+      if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
+      return jobResource(context, jobs.get(job.project, job.id))
+    },
+  )
 }
 
 /** Even without `wait`, what is done in a moment is answered with 200. */

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { parseProject, type Project } from '../../model/ids.ts'
+import { type Project, parseProject } from '../../model/ids.ts'
 
 /** Every call acts for one project. */
 export const ProjectQuery = Type.Object({

@@ -18,8 +18,9 @@ const MAX_BODY_BYTES = 1024 * 1024
  * parameter after it, and GET and DELETE may carry the body `null`.
  */
 export async function createServer(context: Context): Promise<Api> {
+  const loggerInstance: FastifyBaseLogger = context.log
   const server = Fastify({
-    loggerInstance: context.log as FastifyBaseLogger,
+    loggerInstance,
     bodyLimit: MAX_BODY_BYTES,
     disableRequestLogging: true,
     forceCloseConnections: true,
@@ -48,13 +49,19 @@ export async function createServer(context: Context): Promise<Api> {
   })
   server.setNotFoundHandler((request, reply) => {
     const { status, body } = errorAnswer(
-      new CkptdError('not_found', `there is no ${request.method} ${request.url.split('?')[0] ?? ''}`),
+      new CkptdError(
+        'not_found',
+        `there is no ${request.method} ${request.url.split('?')[0] ?? ''}`,
+      ),
     )
     return reply.status(status).send(body)
   })
   await server.register(swagger, {
     openapi: { info: { title: 'ckptd', version: context.version } },
-    refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json['$id'] ?? `schema-${i}`) },
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, i) =>
+        typeof json['$id'] === 'string' ? json['$id'] : `schema-${i}`,
+    },
   })
   await server.register((api) => checkpointRoutes(api, context))
   await server.register((api) => jobRoutes(api, context))

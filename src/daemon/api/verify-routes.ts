@@ -15,13 +15,20 @@ export function verifyRoutes(api: Api, context: Context): void {
   api.post('/v1/verify', { schema: { querystring: ProjectQuery } }, (_request, reply) =>
     sendEvents(reply, (signal) => verify(context, undefined, signal)),
   )
-  api.post('/v1/checkpoints/:reference/verify', { schema: { params: ReferenceParams, querystring: ProjectQuery } }, (request, reply) => {
-    const row = context.checkpoints.get(projectOf(request), request.params.reference)
-    if (row.manifest_id === null)
-      throw new CkptdError('not_ready', `the checkpoint "${row.name}" is ${row.status}; there is nothing to verify yet`)
-    const manifestId = row.manifest_id
-    return sendEvents(reply, (signal) => verify(context, manifestId, signal))
-  })
+  api.post(
+    '/v1/checkpoints/:reference/verify',
+    { schema: { params: ReferenceParams, querystring: ProjectQuery } },
+    (request, reply) => {
+      const row = context.checkpoints.get(projectOf(request), request.params.reference)
+      if (row.manifest_id === null)
+        throw new CkptdError(
+          'not_ready',
+          `the checkpoint "${row.name}" is ${row.status}; there is nothing to verify yet`,
+        )
+      const manifestId = row.manifest_id
+      return sendEvents(reply, (signal) => verify(context, manifestId, signal))
+    },
+  )
 }
 
 async function* verify(
@@ -35,7 +42,10 @@ async function* verify(
     ...(manifestId === undefined ? {} : { manifestId }),
     signal,
     onBad: (found) => {
-      context.log.error({ sha256: found.object.sha256, problem: found.problem }, 'a damaged object was found')
+      context.log.error(
+        { sha256: found.object.sha256, problem: found.problem },
+        'a damaged object was found',
+      )
       bad.push(badResource(context, found))
     },
     onProgress: ({ checkedObjects, checkedBytes, totalBytes }) =>
@@ -47,7 +57,9 @@ async function* verify(
       }),
   })
   for (;;) {
-    const pause = new Promise<undefined>((resolve) => setTimeout(resolve, PROGRESS_INTERVAL_MS, undefined))
+    const pause = new Promise<undefined>((resolve) =>
+      setTimeout(resolve, PROGRESS_INTERVAL_MS, undefined),
+    )
     const done = await Promise.race([verifying, pause])
     if (done !== undefined) {
       const report = { checked_objects: done.checkedObjects, checked_bytes: done.checkedBytes, bad }

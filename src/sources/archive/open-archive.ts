@@ -1,6 +1,6 @@
+import { archiveError } from './archive-error.ts'
 import type { ArchiveFormat } from './archive-format.ts'
 import { DETECT_BYTES, formatMismatch } from './archive-format.ts'
-import { archiveError } from './archive-error.ts'
 import { byteStream } from './byte-stream.ts'
 import { assertMayExpand } from './expansion.ts'
 import { fileChunks, readAt } from './file-chunks.ts'

@@ -93,8 +93,7 @@ export function parseZipEntry(archive: string, index: number, line: Buffer): Zip
   const kind = type === 'file' && parsed.slash ? 'directory' : type
   if (kind !== 'file' && kind !== 'directory' && kind !== 'symlink') return refuse(`is ${kind}`)
   if (kind === 'directory' && sizeBytes > 0) refuse('is a directory and yet has data')
-  if (kind === 'symlink' && parsed.slash)
-    refuse('is a link with a directory’s name')
+  if (kind === 'symlink' && parsed.slash) refuse('is a link with a directory’s name')
   if (parsed.root) return kind === 'directory' ? undefined : refuse('is the root and no directory')
   return {
     index,

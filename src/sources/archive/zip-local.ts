@@ -1,5 +1,5 @@
-import type { FileWindow } from './file-window.ts'
 import { memberError } from './archive-error.ts'
+import type { FileWindow } from './file-window.ts'
 import { overlapError } from './zip-directory.ts'
 import { number64 } from './zip-end.ts'
 import { FLAG_DESCRIPTOR, type ZipEntry } from './zip-entry.ts'

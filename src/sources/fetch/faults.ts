@@ -1,7 +1,7 @@
 import { CkptdError } from '../../model/errors.ts'
+import type { Headers } from './exchange.ts'
 import { parseRetryAfter } from './retry-after.ts'
 import { TransientFault } from './transient-fault.ts'
-import type { Headers } from './exchange.ts'
 
 const TIMEOUTS = new Set([
   'UND_ERR_HEADERS_TIMEOUT',

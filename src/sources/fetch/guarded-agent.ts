@@ -1,4 +1,4 @@
-import { lookup, type LookupAddress } from 'node:dns'
+import { type LookupAddress, lookup } from 'node:dns'
 import { isIP, type LookupFunction, type OnReadOpts } from 'node:net'
 import { Agent, buildConnector } from 'undici'
 import { CkptdError } from '../../model/errors.ts'

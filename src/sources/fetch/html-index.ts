@@ -1,6 +1,6 @@
 import { Parser } from 'htmlparser2'
-import type { ListedEntry } from './messages.ts'
 import { readIndexLink } from './index-links.ts'
+import type { ListedEntry } from './messages.ts'
 
 /** Reads an index page as it arrives. */
 export interface IndexReader {

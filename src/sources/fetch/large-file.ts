@@ -1,7 +1,7 @@
 import { CkptdError, toErrorRecord } from '../../model/errors.ts'
+import { displayUri } from '../display-uri.ts'
 import { confirmPin } from './confirm-pin.ts'
 import { networkFault } from './faults.ts'
-import { displayUri } from '../display-uri.ts'
 import { type FetchContext, patienceOf, respectHost } from './fetch-context.ts'
 import { firstAnswer } from './first-answer.ts'
 import type { HeldAnswer } from './held-answer.ts'

@@ -2,8 +2,8 @@ import { type FetchContext, patienceOf, respectHost } from './fetch-context.ts'
 import type { HeldAnswer } from './held-answer.ts'
 import { fetchPiece } from './piece.ts'
 import { piecePlan } from './piece-plan.ts'
-import type { RangedFile } from './ranged-file.ts'
 import { rangeConnection } from './range-connection.ts'
+import type { RangedFile } from './ranged-file.ts'
 import { TransientFault } from './transient-fault.ts'
 
 /** A finished piece lets one more connection be tried after so many. */

@@ -15,7 +15,11 @@ export interface FaultProcess extends AsyncDisposable {
 }
 
 export function startFaultProcess(): FaultProcess {
-  const child = fork(CHILD, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  const child = fork(CHILD, {
+    // Not the test runner's own: they keep warnings away.
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
   let stderr = ''
   child.stderr?.on('data', (chunk: Buffer) => {
     stderr += chunk.toString()

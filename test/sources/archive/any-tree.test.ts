@@ -45,7 +45,11 @@ function makeTree(root: string, entries: readonly fc.TypeOf<typeof entry>[]): vo
       }
     } catch (error) {
       // Two entries in each other's way: the first one stays.
-      if (!['EEXIST', 'ENOTDIR', 'ELOOP', 'ENOENT'].includes(String((error as NodeJS.ErrnoException).code)))
+      if (
+        !['EEXIST', 'ENOTDIR', 'ELOOP', 'ENOENT'].includes(
+          String((error as NodeJS.ErrnoException).code),
+        )
+      )
         throw error
     }
 }

@@ -1,7 +1,7 @@
-import { beginIngest, openTestStore } from '../../support/store.ts'
 import { parseCheckpointId } from '../../../src/model/ids.ts'
-import { extractInto } from './extract-into.ts'
 import type { ArchiveFormat } from '../../../src/sources/archive/archive-format.ts'
+import { beginIngest, openTestStore } from '../../support/store.ts'
+import { extractInto } from './extract-into.ts'
 
 /**
  * A process of its own that may be killed: `DATA begin` makes a checkpoint and prints its id;
@@ -11,7 +11,7 @@ const [data = '', verb, id = '', format, archive = ''] = process.argv.slice(2)
 const store = await openTestStore(data)
 if (verb === 'begin') console.log((await beginIngest(store)).id)
 else {
-  const ingest = await store.openIngest(parseCheckpointId(id), 'host')
+  const ingest = store.openIngest(parseCheckpointId(id), 'host')
   const { error, progress, tree } = await extractInto(store, ingest, archive, {
     format: format as ArchiveFormat,
   })

@@ -15,7 +15,7 @@ const [begun] = store.database.ingests.list()
 const { id, ingest } =
   begun === undefined
     ? await beginIngest(store)
-    : { id: begun.checkpoint_id, ingest: await store.openIngest(begun.checkpoint_id, 'host') }
+    : { id: begun.checkpoint_id, ingest: store.openIngest(begun.checkpoint_id, 'host') }
 const log: string[] = []
 const { pinnedSource } = await runTransfer({
   ingest,

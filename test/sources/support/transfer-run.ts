@@ -3,8 +3,8 @@ import type { CheckpointId } from '../../../src/model/ids.ts'
 import { extractArchive } from '../../../src/sources/archive/extract.ts'
 import type { Fetcher } from '../../../src/sources/fetcher.ts'
 import { parseSourceLocation } from '../../../src/sources/location.ts'
-import { runTransfer, type TransferContext } from '../../../src/sources/transfer.ts'
 import type { TransferProgress } from '../../../src/sources/transfer/progress.ts'
+import { runTransfer, type TransferContext } from '../../../src/sources/transfer.ts'
 import { beginIngest } from '../../support/store.ts'
 
 export interface TransferRun {
@@ -24,7 +24,7 @@ export async function startTransfer(
   const begun =
     options.id === undefined
       ? await beginIngest(store)
-      : { id: options.id, ingest: await store.openIngest(options.id, 'host') }
+      : { id: options.id, ingest: store.openIngest(options.id, 'host') }
   const log: string[] = []
   const progress: TransferProgress[] = []
   const done = runTransfer({
