@@ -73,6 +73,8 @@ export interface Ingest {
   storeOpened(file: StagedFile & { key: string; knownSha256: Sha256 }): Promise<StoredFile>
   /** What is recorded of a large file of which a part is durable. */
   findPartial(key: string): { readonly version: string; readonly durableBytes: number } | undefined
+  /** Bytes of large files that are durable though their files are not whole. */
+  partialBytes(): number
   /** Forgets a partial that serves no more (an archive's spool). */
   forgetPartial(key: string): void
 }
@@ -290,6 +292,8 @@ export function openIngest(
       const row = ingests.findPartial(checkpointId, key)
       return row && { version: row.version, durableBytes: row.durable_bytes }
     },
+    partialBytes: () =>
+      ingests.listPartials(checkpointId).reduce((sum, row) => sum + row.durable_bytes, 0),
     forgetPartial: (key) => ingests.removePartial(checkpointId, key),
   }
   return ingest

@@ -53,7 +53,7 @@ async function assertRecovers(directory: string, acknowledged: string): Promise<
   // And it goes on working.
   const id = await publishTree(store, { 'after/the/crash': 'still works' }, { name: 'after' })
   expect(store.database.checkpoints.find(id)?.status).toBe('ready')
-  const { ingest } = await beginIngest(store)
+  const { ingest } = beginIngest(store)
   expect(ingest.totals().entries).toBe(0)
 }
 

@@ -27,7 +27,7 @@ function tree(seed: string): TreeSpec {
 }
 
 async function large(store: Awaited<ReturnType<typeof openTestStore>>): Promise<string> {
-  const { id, ingest } = await beginIngest(store, { name: 'large' })
+  const { id, ingest } = beginIngest(store, { name: 'large' })
   const path = parseRelativePath('weights.bin')
   const piece = Buffer.alloc(4 * 1024 * 1024, 'weights ')
   ingest.planFiles([{ path, sizeBytes: piece.length * 3, plan: null }])
@@ -68,7 +68,7 @@ appendFileSync(acknowledged, `removed ${first}\n`)
 await store.removal.finish(parseCheckpointId(first))
 
 // One that is never finished: a restart finds it half-filled.
-const { ingest } = await beginIngest(store, { name: 'unfinished' })
+const { ingest } = beginIngest(store, { name: 'unfinished' })
 await storeTree(ingest, tree('unfinished'))
 await store.database.flush()
 process.exit(0)

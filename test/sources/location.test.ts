@@ -124,7 +124,7 @@ describe('a web address', () => {
       'wss://me:s3cret@example.com/',
     ])
       expect(
-        JSON.stringify({ ...refusal('web', uri), m: refusal('web', uri).message }),
+        JSON.stringify([Object.entries(refusal('web', uri)), refusal('web', uri).message]),
       ).not.toContain('s3cret')
   })
 })

@@ -1,6 +1,6 @@
-import { statfsSync } from 'node:fs'
+import { unlinkSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { openSpace } from '../../src/cache/space.ts'
+import { openSpace, type Reservation } from '../../src/cache/space.ts'
 import { startFaultServer } from './support/fault-server.ts'
 import { bytesOf, MiB, openStage, sha256 } from './support/stage.ts'
 import { startTransfer, storedTree } from './support/transfer-run.ts'
@@ -15,16 +15,9 @@ test.each([
   await using server = await startFaultServer((_, { serve }) =>
     serve(large, chunked ? { chunked, ranges: false } : {}),
   )
-  const space = openSpace(stage.scratch.path, { minFreeBytes: 0 })
-  const stat = statfsSync(stage.scratch.path)
-  // Somebody else has reserved nearly all there is.
-  const taken = await space.reserve(stat.bavail * stat.bsize * 0.9999 - 512 * 1024)
-  while (taken.leftBytes > 0) {
-    const { freeBytes, reservedBytes } = await space.usage()
-    const more = freeBytes - reservedBytes - 512 * 1024
-    if (more <= 0) break
-    await taken.grow(more)
-  }
+  // Nothing may be used at first.
+  const floor = { minFreeBytes: Number.MAX_SAFE_INTEGER }
+  const space = openSpace(stage.scratch.path, floor)
   const run = await startTransfer(stage.store, stage.fetcher, `${server.origin}/f`, {
     space,
     spaceRetryMs: 50,
@@ -33,12 +26,57 @@ test.each([
     .poll(() => run.progress.at(-1)?.waiting_for, { timeout: 10_000 })
     .toMatch(/^space: .* are needed and .* may be used/)
   expect(run.log.join('\n')).toContain('Waiting for space')
-  taken[Symbol.dispose]()
+  floor.minFreeBytes = 0
   await run.done
   expect(storedTree(stage.store, run.id)).toEqual({ f: sha256(large) })
   expect(run.progress.at(-1)?.waiting_for).toBeUndefined()
   expect((await space.usage()).reservedBytes).toBe(0)
 })
+
+test.each<[string, Buffer[], boolean]>([
+  ['a file in parts', [bytesOf(20 * MiB)], true],
+  ['a file as one stream', [bytesOf(20 * MiB)], false],
+  ['many small files', Array.from({ length: 40 }, () => bytesOf(MiB / 2)), true],
+])('a disk that others fill while %s is fetched only delays it', async (_, files, ranges) => {
+  await using stage = await openStage({ dataDirectoryMb: 64 })
+  const names = files.map((_, n) => `f${n}`)
+  await using server = await startFaultServer((request, { response, serve }) => {
+    if (request.url?.endsWith('/') === true) {
+      response.setHeader('content-type', 'text/html')
+      const links = names.map((name) => `<a href="${name}">${name}</a>`).join('')
+      return void response.end(`<title>Index of /</title>${links}</html>`)
+    }
+    serve(files[Number(request.url?.slice(4))] ?? Buffer.alloc(0), { ranges })
+  })
+  const ballast = `${stage.dataDirectory}/ballast`
+  // Nobody was asked before this was written: the reservation does not know of it.
+  const generous = {
+    reserve: () => Promise.resolve(unlimited),
+    usage: () => stage.store.space.usage(),
+  }
+  writeFileSync(ballast, Buffer.alloc((await stage.store.space.usage()).freeBytes - 10 * MiB, 1))
+  const run = await startTransfer(
+    stage.store,
+    stage.fetcher,
+    `${server.origin}/d/${files.length === 1 ? 'f0' : ''}`,
+    {
+      space: generous,
+      spaceRetryMs: 100,
+    },
+  )
+  await expect.poll(() => run.log.join('\n'), { timeout: 20_000 }).toContain('no space left')
+  unlinkSync(ballast)
+  await run.done
+  const tree = storedTree(stage.store, run.id)
+  expect(names.map((name) => tree[name])).toEqual(files.map((bytes) => sha256(bytes)))
+})
+
+const unlimited: Reservation = {
+  leftBytes: Infinity,
+  take: () => undefined,
+  grow: () => Promise.resolve(),
+  [Symbol.dispose]: () => undefined,
+}
 
 test('a file larger than a checkpoint may be is refused before it is fetched', async () => {
   await using stage = await openStage()

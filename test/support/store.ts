@@ -20,10 +20,10 @@ export async function openTestStore(
 }
 
 /** A checkpoint in status `downloading` with an open ingest. */
-export async function beginIngest(
+export function beginIngest(
   store: Store,
   options: { name?: string; project?: string; domain?: string; kind?: IngestRow['kind'] } = {},
-): Promise<{ id: CheckpointId; ingest: Ingest }> {
+): { id: CheckpointId; ingest: Ingest } {
   const id = parseCheckpointId(randomUUID())
   const domain = options.domain ?? 'host'
   store.ensureDomain(domain)
@@ -73,7 +73,7 @@ export async function publishTree(
   tree: TreeSpec,
   options: Parameters<typeof beginIngest>[1] = {},
 ): Promise<CheckpointId> {
-  const { id, ingest } = await beginIngest(store, options)
+  const { id, ingest } = beginIngest(store, options)
   await storeTree(ingest, tree)
   await store.publisher.publish(id, Date.now())
   await store.removal.dropIngest(id)

@@ -2,8 +2,12 @@ import { readSync } from 'node:fs'
 import { fileError } from '../../os/errno.ts'
 import type { ChunkSource } from './byte-stream.ts'
 
-/** One read: large enough that the call does not count. */
-export const CHUNK_BYTES = 1024 * 1024
+/**
+ * One read, and one piece of decompressed data: large enough that the call does not count, small
+ * enough to be in the processor's cache still when it is written (at 1 MiB the same copy
+ * took 1.6 times as long).
+ */
+export const CHUNK_BYTES = 256 * 1024
 
 export interface FileChunks extends ChunkSource {
   /** How far the file was read. */

@@ -8,7 +8,7 @@ import type { ArchiveInput } from './member.ts'
 import { STORED, type ZipEntry } from './zip-entry.ts'
 
 /** Up to this size a member is read and inflated whole, in this thread, with two calls. */
-const WHOLE_BYTES = CHUNK_BYTES / 2
+const WHOLE_BYTES = CHUNK_BYTES
 
 /** A member's data where it lies in the archive. */
 export interface ZipData {

@@ -14,12 +14,16 @@ export interface FetchContext {
   readonly signal: AbortSignal
   receivedBytes: number
   waitingFor: { readonly text: string; readonly untilMs: number } | undefined
+  /** When a line about waiting was last written, so that trouble does not fill the log. */
+  waitLoggedAtMs: number
   /** Lines for the checkpoint's log that were not reported yet. */
   readonly lines: string[]
   /** The address of something below the transfer's own. */
   readonly urlOf: (href: string) => URL
 }
 
+/** One line about waiting in so long. */
+const WAIT_LINES_MS = 2_000
 /** Lines kept between two reports; a server in trouble says the same over and over. */
 const MAX_LINES = 50
 
@@ -32,7 +36,10 @@ export function patienceOf(context: FetchContext, signal = context.signal): Pati
     limits: context.limits,
     signal,
     onWait: (what, ms) => {
-      context.waitingFor = { text: what, untilMs: Date.now() + ms }
+      const nowMs = Date.now()
+      context.waitingFor = { text: what, untilMs: nowMs + ms }
+      if (nowMs - context.waitLoggedAtMs < WAIT_LINES_MS) return
+      context.waitLoggedAtMs = nowMs
       logLine(context, what)
     },
   })

@@ -29,6 +29,8 @@ export interface FetchThreadData {
 }
 
 interface OpenTransfer extends FetchContext {
+  /** What was received at the last report. */
+  reportedBytes: number
   readonly stop: AbortController
   readonly held: Map<number, HeldAnswer>
   readonly large: Map<number, LargeFetch>
@@ -56,7 +58,9 @@ export const fetchHandlers = {
       stop,
       signal: stop.signal,
       receivedBytes: 0,
+      reportedBytes: 0,
       waitingFor: undefined,
+      waitLoggedAtMs: 0,
       lines: [],
       held: new Map(),
       large: new Map(),
@@ -72,6 +76,7 @@ export const fetchHandlers = {
     transfer.stop.abort(new CkptdError('cancelled', 'the transfer was ended'))
     await Promise.allSettled(transfer.running)
     for (const { release } of transfer.held.values()) release()
+    await reporting
     await report()
     transfers.delete(id)
     if (transfers.size > 0) return
@@ -175,11 +180,15 @@ async function sendReport(): Promise<void> {
         frontiers.push([id, fetch.frontierBytes()])
         fetches.set(id, fetch)
       }
-      const waiting = transfer.waitingFor
+      const { waitingFor, receivedBytes } = transfer
+      // Where one range waits and others arrive, the transfer does not wait.
+      const waits = waitingFor !== undefined && waitingFor.untilMs > nowMs
+      const moves = receivedBytes > transfer.reportedBytes
+      transfer.reportedBytes = receivedBytes
       return {
         id: transfer.id,
-        receivedBytes: transfer.receivedBytes,
-        waitingFor: waiting !== undefined && waiting.untilMs > nowMs ? waiting.text : undefined,
+        receivedBytes,
+        waitingFor: waits && !moves ? waitingFor.text : undefined,
         lines: transfer.lines.splice(0),
       }
     }),

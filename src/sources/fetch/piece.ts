@@ -15,11 +15,15 @@ import { longerThanTold, shorterThanTold } from './small-file.ts'
 /** Statuses with which an address that was valid for a while answers afterwards. */
 const EXPIRED_STATUSES = new Set([401, 403, 404, 410])
 
+const MAX_ODD_ANSWERS = 3
+
 /** How pieces of a file are asked for. */
 export interface PieceSource {
   /** Where redirects led to so far; it is found anew when it has expired. */
   url: URL
   readonly connection: RangeConnection
+  /** Answers that only the general client could read; after some, it asks in the first place. */
+  oddAnswers: number
   readonly signal: AbortSignal
 }
 
@@ -37,8 +41,11 @@ export async function fetchPiece(
 ): Promise<void> {
   if (held !== undefined) await drainInto(context, file, piece, held)
   while (piece.at < piece.end) {
-    if (await fetchDirectly(context, file, source, piece)) continue
+    const { oddAnswers } = source
+    if (oddAnswers < MAX_ODD_ANSWERS && (await fetchDirectly(context, file, source, piece)))
+      continue
     await drainInto(context, file, piece, await ask(context, file, source, piece))
+    source.oddAnswers = oddAnswers + 1
   }
 }
 

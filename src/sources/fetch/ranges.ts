@@ -50,7 +50,7 @@ export async function fetchRanges(
   const work = async (held?: HeldAnswer): Promise<void> => {
     const attempts = patienceOf(context, signal)
     using connection = rangeConnection(context.origin.dial, limits.stallMs, signal)
-    const source = { connection, signal, url }
+    const source = { connection, signal, url, oddAnswers: 0 }
     try {
       for (let waiting = held; ; waiting = undefined) {
         const release =

@@ -95,11 +95,23 @@ async function attempt<T>(
     return { kind: 'complete', value: await complete(opened, { pin, sizeBytes: result.sizeBytes }) }
   } catch (error) {
     if (!isShortage(error)) throw error
+    await keepOrFree(opened, head)
     return { kind: 'parked', shortage: error }
   } finally {
     meter.setPart(file.key, 0)
     if (!engine.signal.aborted) await session.dropLarge(head.id)
     await opened?.[Symbol.asyncDispose]()
+  }
+}
+
+/** While there is too little space, what cannot be gone on with does not take any. */
+async function keepOrFree(opened: IngestFile | undefined, head: LargeHead): Promise<void> {
+  if (!head.ranged) return opened?.discard()
+  try {
+    await opened?.flush()
+  } catch (error) {
+    if (!(error instanceof CkptdError)) throw error
+    await opened?.discard()
   }
 }
 

@@ -24,7 +24,8 @@ export async function transferDirectory(engine: Engine): Promise<string> {
   meter.setTotals({ bytes: known ? totals.bytes : undefined, files: totals.files })
   meter.addDone(totals.stored_files, totals.stored_bytes)
   {
-    using grant = await engine.space.reserve(totals.bytes - totals.stored_bytes)
+    const missingBytes = totals.bytes - totals.stored_bytes - ingest.partialBytes()
+    using grant = await engine.space.reserve(Math.max(0, missingBytes))
     await fetchTree(engine, grant)
   }
   meter.setPhase('comparing')

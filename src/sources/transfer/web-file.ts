@@ -38,7 +38,7 @@ export async function transferFile(engine: Engine, path: RelativePath): Promise<
     )
     await ingest.storeOpened({ key: path, path, executable: false, ...fetched })
     meter.addDone(1, fetched.sizeBytes)
-  }
+  } else meter.addDone(1, ingest.find(path)?.size_bytes ?? 0)
   return storedPin(engine, path)
 }
 

@@ -64,7 +64,7 @@ export const STEPS = {
   'view-rename': (store) => viewing(store, 'rename'),
 
   'staging-mkdir': async (store) => {
-    const { id } = await beginIngest(store)
+    const { id } = beginIngest(store)
     await store.threads.use((remote) => remote.removeTree(store.layout.ingest(id)))
     const attempt = async (): Promise<void> => {
       await storeTree(store.openIngest(id, 'host'), TREE)
@@ -94,7 +94,7 @@ export const STEPS = {
   },
 
   commit: async (store) => {
-    const { id } = await beginIngest(store)
+    const { id } = beginIngest(store)
     // oxlint-disable-next-line typescript/require-await -- a throw is to become a rejection
     const attempt = async (): Promise<void> => {
       store.database.log.append(id, 0, 'a line')
@@ -102,7 +102,7 @@ export const STEPS = {
     return { calls: WRITES, paths: [`${store.layout.database}-wal`], checkpointId: id, attempt }
   },
   'database-flush': async (store) => {
-    const { id } = await beginIngest(store)
+    const { id } = beginIngest(store)
     const attempt = async (): Promise<void> => {
       store.database.log.append(id, 0, 'a line')
       await store.database.flush()
@@ -152,7 +152,7 @@ async function publishing(
   calls: string,
   paths: (id: CheckpointId) => string[],
 ): Promise<FaultStep> {
-  const { id, ingest } = await beginIngest(store)
+  const { id, ingest } = beginIngest(store)
   await storeTree(ingest, TREE)
   const attempt = (): Promise<void> => store.publisher.publish(id, Date.now())
   return { calls, paths: paths(id), checkpointId: id, attempt }
@@ -164,7 +164,7 @@ async function storing(
   calls: string,
   paths: (filling: Filling) => string[],
 ): Promise<FaultStep> {
-  const { id, ingest } = await beginIngest(store)
+  const { id, ingest } = beginIngest(store)
   const path = parseRelativePath('file')
   const file = join(ingest.directory, 'staged')
   ingest.planFiles([{ path, sizeBytes: CONTENT.length, plan: null }])
@@ -178,7 +178,7 @@ async function storing(
 
 /** Stores so many files at once that one flush of the filesystem serves them. */
 async function storingMany(store: Store): Promise<FaultStep> {
-  const { id, ingest } = await beginIngest(store)
+  const { id, ingest } = beginIngest(store)
   let round = 0
   const storeRound = async (): Promise<boolean> => {
     round += 1
@@ -199,17 +199,20 @@ async function storingMany(store: Store): Promise<FaultStep> {
     return rewritten.every(Boolean)
   }
   // While other programs of this machine have much to write, files are flushed one by one.
-  const attempt = (): Promise<void> =>
-    until(() => {
+  let seen = false
+  const attempt = async (): Promise<void> => {
+    await until(async () => {
       execFileSync('sync')
-      return storeRound()
+      return (await storeRound()) || seen
     })
+    seen = true
+  }
   return { calls: 'syncfs', paths: [], checkpointId: id, attempt }
 }
 
 /** Fills a large file piece by piece; after a failure from its durable offset on. */
 async function flushingProgress(store: Store): Promise<FaultStep> {
-  const { id, ingest } = await beginIngest(store)
+  const { id, ingest } = beginIngest(store)
   const path = parseRelativePath('file')
   ingest.planFiles([{ path, sizeBytes: 3, plan: null }])
   const staged = await ingest.openFile('file', 'v1')
@@ -232,7 +235,7 @@ async function capturing(
   paths: (filling: Filling) => string[],
   prepare: (filling: Filling) => void = () => undefined,
 ): Promise<FaultStep> {
-  const { id, ingest } = await beginIngest(store, { kind: 'capture' })
+  const { id, ingest } = beginIngest(store, { kind: 'capture' })
   const output = join(store.layout.staging, 'output.job.1')
   mkdirSync(output)
   const file = join(output, 'file')
@@ -278,7 +281,7 @@ async function removing(
 
 /** Commits something and waits until the log is folded into the database, or cannot be. */
 async function folding(store: Store, calls: string): Promise<FaultStep> {
-  const { id } = await beginIngest(store)
+  const { id } = beginIngest(store)
   const attempt = async (): Promise<void> => {
     let warned = false
     process.once('warning', () => {

@@ -49,7 +49,7 @@ export async function openBench(): Promise<Bench> {
         writeFileSync(path, archive)
         before.push(path.slice(scratch.path.length + 1))
       }
-      const { ingest } = await beginIngest(store)
+      const { ingest } = beginIngest(store)
       const outcome = await extractInto(store, ingest, path, options)
       const names = readdirSync(ingest.directory)
       const strangers = names.filter((name) => !/^[0-9a-z]+-\d+(\.\d+)?$/.test(name))

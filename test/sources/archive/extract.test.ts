@@ -43,7 +43,7 @@ describe('an extraction', () => {
   })
 
   test('whose spool is gone says so', async () => {
-    const { ingest } = await beginIngest(bench.store)
+    const { ingest } = beginIngest(bench.store)
     using reservation = await bench.store.space.reserve(0)
     const spool = { path: bench.scratch.join('gone'), sizeBytes: 10 }
     const { error } = await extractInto(bench.store, ingest, bench.scratch.path, {
@@ -58,7 +58,7 @@ describe('an extraction', () => {
       archive,
       tarArchive({ name: 'small', data: 's' }, { name: 'a', data: Buffer.alloc(90_000_000, 7) }),
     )
-    const { ingest } = await beginIngest(bench.store)
+    const { ingest } = beginIngest(bench.store)
     const stop = new AbortController()
     const { error } = await extractInto(bench.store, ingest, archive, {
       request: {
@@ -103,7 +103,7 @@ describe('a shortage of space is waited out', () => {
   })
 
   test('where storing fails: what is not stored is extracted again', async () => {
-    const { ingest } = await beginIngest(bench.store)
+    const { ingest } = beginIngest(bench.store)
     const archive = bench.scratch.join('short.tar')
     writeFileSync(archive, small)
     let failures = 2
@@ -142,7 +142,7 @@ describe('a shortage of space is waited out', () => {
     )
     const ballast = `${volume}/ballast`
     writeFileSync(ballast, Buffer.alloc(35_000_000, 1))
-    const { ingest } = await beginIngest(store)
+    const { ingest } = beginIngest(store)
     const { error, log, tree } = await extractInto(store, ingest, archive, {
       request: {
         spaceRetryMs: 5,

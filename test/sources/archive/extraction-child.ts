@@ -9,7 +9,7 @@ import { extractInto } from './extract-into.ts'
  */
 const [data = '', verb, id = '', format, archive = ''] = process.argv.slice(2)
 const store = await openTestStore(data)
-if (verb === 'begin') console.log((await beginIngest(store)).id)
+if (verb === 'begin') console.log(beginIngest(store).id)
 else {
   const ingest = store.openIngest(parseCheckpointId(id), 'host')
   const { error, progress, tree } = await extractInto(store, ingest, archive, {

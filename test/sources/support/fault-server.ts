@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 export interface FaultServer extends AsyncDisposable {
@@ -16,7 +17,7 @@ export type Answering = (request: IncomingMessage, answer: FaultAnswer, n: numbe
 export interface FaultAnswer {
   readonly response: ServerResponse
   /** Answers as a correct server of these bytes would, ranges and conditions included. */
-  serve(bytes: Buffer, options?: ServeOptions): void
+  readonly serve: (bytes: Buffer, options?: ServeOptions) => void
 }
 
 export interface ServeOptions {
@@ -34,11 +35,11 @@ export interface ServeOptions {
 /** A server of a test's own; `n` counts requests from 0. */
 export async function startFaultServer(
   answering: Answering,
-  host = '127.0.0.1',
+  options: { tls?: { key: string; cert: string } } = {},
 ): Promise<FaultServer> {
   const requests: IncomingMessage[] = []
   let sentBytes = 0
-  const server = createServer((request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const n = requests.push(request) - 1
     const serve = (bytes: Buffer, options: ServeOptions = {}): void => {
       const etag = options.etag === undefined ? '"v1"' : options.etag
@@ -71,17 +72,19 @@ export async function startFaultServer(
       })
     }
     answering(request, { response, serve }, n)
-  })
+  }
+  const server =
+    options.tls === undefined ? createServer(onRequest) : createTlsServer(options.tls, onRequest)
   let connections = 0
   server.on('connection', () => {
     connections += 1
   })
-  server.listen(0, host)
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
     port,
-    origin: `http://${host}:${port}`,
+    origin: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
     requests,
     get connections() {
       return connections

@@ -1,12 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Store } from '../../../src/cache/store.ts'
 import { createFetcher, type Fetcher, type FetcherOptions } from '../../../src/sources/fetcher.ts'
+import { makeLoopImage } from '../../support/loop-image.ts'
 import { makeScratch, type Scratch } from '../../support/scratch.ts'
 import { openTestStore } from '../../support/store.ts'
 
 /** A store and a fetcher that may connect to this machine, with short patience. */
 export interface Stage extends AsyncDisposable {
   readonly scratch: Scratch
+  readonly dataDirectory: string
   readonly store: Store
   readonly fetcher: Fetcher
 }
@@ -20,12 +22,21 @@ export const QUICK: FetcherOptions = {
   connectMs: 2000,
 }
 
-export async function openStage(options: Partial<FetcherOptions> = {}): Promise<Stage> {
+/** `dataDirectoryMb`: the store lies on a filesystem of its own, of so many megabytes. */
+export async function openStage({
+  dataDirectoryMb,
+  ...options
+}: Partial<FetcherOptions> & { dataDirectoryMb?: number } = {}): Promise<Stage> {
   const scratch = makeScratch('sources')
-  const store = await openTestStore(scratch.join('data'))
+  const dataDirectory = scratch.join('data')
+  // Whatever is mounted below a scratch directory goes with it.
+  if (dataDirectoryMb !== undefined)
+    makeLoopImage(scratch.join('image'), dataDirectory, { sizeMb: dataDirectoryMb })
+  const store = await openTestStore(dataDirectory)
   const fetcher = createFetcher({ ...QUICK, ...options })
   return {
     scratch,
+    dataDirectory,
     store,
     fetcher,
     [Symbol.asyncDispose]: async () => {

@@ -14,7 +14,7 @@ await using fetcher = createFetcher({ allowNetworks: ['127.0.0.0/8'], connection
 const [begun] = store.database.ingests.list()
 const { id, ingest } =
   begun === undefined
-    ? await beginIngest(store)
+    ? beginIngest(store)
     : { id: begun.checkpoint_id, ingest: store.openIngest(begun.checkpoint_id, 'host') }
 const log: string[] = []
 const { pinnedSource } = await runTransfer({

@@ -23,7 +23,7 @@ export async function startTransfer(
 ): Promise<TransferRun> {
   const begun =
     options.id === undefined
-      ? await beginIngest(store)
+      ? beginIngest(store)
       : { id: options.id, ingest: store.openIngest(options.id, 'host') }
   const log: string[] = []
   const progress: TransferProgress[] = []
