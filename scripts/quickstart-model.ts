@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream'
+import { create } from 'tar'
 
 /** Bytes of one shard: large enough that several pieces are fetched at once. */
 const SHARD_BYTES = 48 * 1024 * 1024
@@ -41,7 +41,7 @@ export function writeModel(directory: string): void {
     join(adapter, 'adapter_model.safetensors'),
     safetensors('lora', 9).subarray(0, 4_000_000),
   )
-  execFileSync('tar', ['-C', adapter, '-czf', join(directory, 'adapter.tar.gz'), '.'])
+  create({ cwd: adapter, file: join(directory, 'adapter.tar.gz'), gzip: true, sync: true }, ['.'])
   rmSync(adapter, { recursive: true })
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, openSync } from 'node:fs'
+import { closeSync, fdatasync, openSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { CkptdError } from '../model/errors.ts'
@@ -105,10 +105,14 @@ export function openDatabase(
   }
 }
 
-/** A database that cannot promise anything any more: whoever supervises starts the daemon anew. */
+/**
+ * A database that cannot promise anything any more: whoever supervises starts the daemon anew.
+ * By a signal, since an orderly exit closes the database, and on a failing disk that can hang.
+ */
 function endProcess(error: CkptdError): void {
   setImmediate(() => {
-    throw error
+    writeSync(2, `ckptd: ${error.message}\n`)
+    process.kill(process.pid, 'SIGKILL')
   })
 }
 

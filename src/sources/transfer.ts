@@ -52,7 +52,8 @@ export async function runTransfer(context: TransferContext): Promise<{ pinnedSou
     for (const line of lines) log(line)
   })
   // Whatever waits for the fetch thread fails when its session ends.
-  stop.signal.addEventListener('abort', () => void session[Symbol.asyncDispose](), { once: true })
+  const end = (): void => void Promise.resolve(session[Symbol.asyncDispose]()).catch(fail)
+  stop.signal.addEventListener('abort', end, { once: true })
 
   const { signal } = stop
   const retry = context.spaceRetryMs === undefined ? {} : { retryMs: context.spaceRetryMs }

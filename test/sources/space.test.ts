@@ -64,7 +64,7 @@ test.each<[string, Buffer[], boolean]>([
       spaceRetryMs: 100,
     },
   )
-  await expect.poll(() => run.log.join('\n'), { timeout: 20_000 }).toContain('no space left')
+  await expect.poll(() => run.log.join('\n'), { timeout: 20_000 }).toContain('Waiting for space')
   unlinkSync(ballast)
   await run.done
   const tree = storedTree(stage.store, run.id)

@@ -72,23 +72,25 @@ const TURN_ENTRIES = 500
  * times. Whole or absent: built under a temporary name, flushed, renamed, its parent flushed.
  */
 export async function buildView(request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
-  let temporary = newTemporary(request)
+  let begun = newTemporary(request)
   try {
     try {
-      await build(temporary, request, keeper)
+      await build(begun, request, keeper)
     } catch (error) {
       if (!(error instanceof FilesystemFlushError)) throw error
       // Built anew, and from now on flushed one by one: each failure is then this view's own.
-      await removeTree(temporary)
-      temporary = newTemporary(request)
-      await build(temporary, request, keeper)
+      await removeTree(begun)
+      begun = newTemporary(request)
+      await build(begun, request, keeper)
     }
     failpoint('view.flushed')
-    renameSync(temporary, request.path)
+    renameSync(begun, request.path)
+    begun = request.path
     flushDirectorySync(dirname(request.path))
     failpoint('view.renamed')
   } catch (error) {
-    await removeTree(temporary)
+    // What cannot be removed now has no row, and is removed at the next start.
+    await removeTree(begun).catch(() => undefined)
     throw fileError(error, 'building a view')
   }
 }
@@ -143,15 +145,16 @@ async function linkObject(
       await keeper.copyMade(manifestId, domain, sha256, executable, copy, made)
     }
   }
-  for (;;) {
+  for (let fresh = false; ; ) {
     const copy = copies.get(content) ?? 0
     try {
       linkSync(file(copy), path)
       return
     } catch (error) {
-      if (!isErrno(error, 'EMLINK')) throw error
+      if (!isErrno(error, 'EMLINK') || fresh) throw error
       const next = await keeper.nextCopy(manifestId, domain, sha256, executable, copy)
       if (next.make) await makeCopy(next.copy)
+      fresh = next.make
       copies.set(content, next.copy)
     }
   }

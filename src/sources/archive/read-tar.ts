@@ -21,7 +21,7 @@ export interface TarInput {
 
 /**
  * The members of a tar archive in any of its formats (v7, ustar, GNU, pax, star), read strictly
- * forward with one header in memory (docs/decisions/0006-tar-reader.md).
+ * forward with one header in memory (docs/decisions/0007-tar-reader.md).
  */
 export async function* readTar(input: TarInput): AsyncGenerator<Member> {
   const { name, stream, assertMayReach } = input

@@ -14,8 +14,8 @@ export interface StoreQueue {
   settled(): Promise<void>
 }
 
-/** Some batches of the object writer for each of its threads. */
-const MAX_FILES = 2_048
+/** A full batch of the object writer for each of two threads. */
+const MAX_FILES = 1_024
 /** Written and not stored yet: bounds how far the writing runs ahead of hash and disk. */
 const MAX_BYTES = 256 * 1024 * 1024
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { PlannedFile } from '../../cache/ingest.ts'
 import { CkptdError, fromErrorRecord } from '../../model/errors.ts'
-import { quoteName } from '../../model/relative-path.ts'
+import { quoteName, type RelativePath } from '../../model/relative-path.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import { isShortage } from '../archive/space-waiter.ts'
 import type { SmallResult } from '../fetch/messages.ts'
@@ -19,7 +19,8 @@ export async function fetchBatch(
   grant: Grant,
 ): Promise<PlannedFile[]> {
   const large: PlannedFile[] = []
-  for (let rest = batch; rest.length > 0; ) {
+  let rest = batch
+  for (let shortages = 0; rest.length > 0; shortages++) {
     const unknown = rest.filter(({ sizeBytes }) => sizeBytes === undefined).length
     using own = await engine.space.reserve(unknown * UNKNOWN_FILE_BYTES)
     const staged = rest.map((file) => ({
@@ -43,7 +44,7 @@ export async function fetchBatch(
         short.push(file)
       }
     }
-    if (shortage !== undefined) await engine.space.park(shortage)
+    if (shortage !== undefined) await engine.space.park(shortage, shortages)
     rest = short
   }
   return large
@@ -68,12 +69,7 @@ async function store(
     failpoint('transfer.file-fetched')
     grant.take(sizeBytes)
     if (file.sizeBytes === undefined) ingest.updatePlan({ ...file, sizeBytes })
-    else if (file.sizeBytes !== sizeBytes)
-      throw new CkptdError(
-        'origin_changed',
-        `${quoteName(path)} has ${sizeBytes} bytes where the listing said ${file.sizeBytes}`,
-        { details: { path } },
-      )
+    else if (file.sizeBytes !== sizeBytes) throw otherSize(path, sizeBytes, file.sizeBytes)
     await ingest.storeFile({ path, file: staged, executable: false, sizeBytes })
     meter.addDone(1, sizeBytes)
     return { file, outcome: 'stored' }
@@ -81,4 +77,17 @@ async function store(
     if (!isShortage(error)) throw error
     return { file, outcome: error }
   }
+}
+
+/** A listing that tells sizes to the byte, and a file that is not what it lists. */
+export function otherSize(
+  path: RelativePath,
+  sizeBytes: number | undefined,
+  listedBytes: number,
+): CkptdError {
+  return new CkptdError(
+    'origin_changed',
+    `${quoteName(path)} has ${sizeBytes} bytes where the listing said ${listedBytes}`,
+    { details: { path } },
+  )
 }

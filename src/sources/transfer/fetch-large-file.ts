@@ -41,11 +41,11 @@ export async function fetchLargeFile<T>(
   complete: (opened: IngestFile, fetched: FetchedFile) => Promise<T>,
 ): Promise<T> {
   let plain = false
-  for (let restarts = 0; ; ) {
+  for (let restarts = 0, shortages = 0; ; ) {
     const ended: Ended<T> = await attempt(engine, file, plain, complete)
     if (ended.kind === 'complete') return ended.value
     if (ended.kind === 'parked') {
-      await engine.space.park(ended.shortage)
+      await engine.space.park(ended.shortage, shortages++)
       continue
     }
     const { error } = ended

@@ -1,10 +1,10 @@
 import type { PlannedFile } from '../../cache/ingest.ts'
-import { failpoint } from '../../os/failpoint.ts'
+import type { Pin } from '../fetch/pin.ts'
 import { BATCH_FILES, BATCHES_AT_ONCE, LARGE_FILES_AT_ONCE } from '../limits.ts'
 import type { Engine } from './engine.ts'
-import { fetchBatch } from './fetch-batch.ts'
-import { fetchLargeFile } from './fetch-large-file.ts'
+import { fetchBatch, otherSize } from './fetch-batch.ts'
 import type { Grant } from './space-keeper.ts'
+import { storeLargeFile } from './store-large-file.ts'
 import { hrefOf, type TreePlan } from './tree-plan.ts'
 import { workPool } from './work-pool.ts'
 
@@ -77,28 +77,21 @@ function ingestAsLarge({ ingest }: Engine, file: PlannedFile): void {
   ingest.updatePlan({ ...file, plan: { ...(file.plan as TreePlan), large: true } })
 }
 
-async function fetchOne(engine: Engine, file: PlannedFile, grant: Grant): Promise<void> {
-  const { ingest, meter } = engine
-  const { path } = file
-  const fetched = await fetchLargeFile(
-    engine,
-    {
-      key: path,
-      href: hrefOf(file),
-      name: path,
-      onPinned: (_, sizeBytes) => {
-        if (sizeBytes !== file.sizeBytes) ingest.updatePlan({ ...file, sizeBytes })
-      },
-      // What the listing told the size of is in the transfer's own grant.
-      ...(file.sizeBytes === undefined ? {} : { grant }),
+function fetchOne(engine: Engine, file: PlannedFile, grant: Grant): Promise<void> {
+  const { path, sizeBytes: listedBytes } = file
+  const record = (sizeBytes: number | undefined): void => {
+    if (listedBytes !== undefined && sizeBytes !== listedBytes)
+      throw otherSize(path, sizeBytes, listedBytes)
+    if (sizeBytes !== listedBytes) engine.ingest.updatePlan({ ...file, sizeBytes })
+  }
+  const large = {
+    href: hrefOf(file),
+    onPinned: (_: Pin, sizeBytes: number | undefined) => {
+      // A stream tells its size at its end.
+      if (sizeBytes !== undefined) record(sizeBytes)
     },
-    async (opened, { sizeBytes }) => {
-      failpoint('transfer.file-fetched')
-      const knownSha256 = await opened.finish(sizeBytes)
-      return { file: opened.path, knownSha256, sizeBytes }
-    },
-  )
-  if (file.sizeBytes === undefined) ingest.updatePlan({ ...file, sizeBytes: fetched.sizeBytes })
-  await ingest.storeOpened({ key: path, path, executable: false, ...fetched })
-  meter.addDone(1, fetched.sizeBytes)
+    // What the listing told the size of is in the transfer's own grant.
+    ...(listedBytes === undefined ? {} : { grant }),
+  }
+  return storeLargeFile(engine, path, large, ({ sizeBytes }) => record(sizeBytes))
 }

@@ -18,9 +18,14 @@ export interface SpaceKeeper {
   reserve(bytes: number): Promise<Grant>
   /** Adds to a grant as much as there is, between the least and the wanted; waits for the least. */
   grow(grant: Grant, wantedBytes: number, leastBytes: number): Promise<number>
-  /** Waits a while after a shortage that was met while writing. */
-  park(shortage: CkptdError): Promise<void>
+  /** Waits after a shortage; longer the more often in a row the same work met one. */
+  park(shortage: CkptdError, times: number): Promise<void>
 }
+
+/** A shortage that lasts is in the log so often. */
+const LOG_AGAIN_MS = 60_000
+/** Work that meets a shortage again and again moves bytes each time: up to 16 times the pause. */
+const MAX_DOUBLINGS = 4
 
 export function spaceKeeper(options: {
   reservation: Reservation
@@ -30,16 +35,20 @@ export function spaceKeeper(options: {
   retryMs?: number
 }): SpaceKeeper {
   const { reservation, meter, log, signal } = options
-  let logged: string | undefined
+  let loggedAtMs = -Infinity
   let parked = 0
 
-  const park = async (shortage: CkptdError): Promise<void> => {
-    if (logged !== shortage.code) log(`Waiting for space: ${shortage.message}`)
-    logged = shortage.code
+  const park = async (shortage: CkptdError, times: number): Promise<void> => {
+    const nowMs = performance.now()
+    if (nowMs - loggedAtMs > LOG_AGAIN_MS) {
+      log(`Waiting for space: ${shortage.message}`)
+      loggedAtMs = nowMs
+    }
     parked += 1
     meter.setWaiting('space', `space: ${shortage.message}`)
     try {
-      await sleep(options.retryMs ?? PARKED_RETRY_MS, undefined, { signal })
+      const retryMs = options.retryMs ?? PARKED_RETRY_MS
+      await sleep(retryMs * 2 ** Math.min(times, MAX_DOUBLINGS), undefined, { signal })
     } finally {
       parked -= 1
       if (parked === 0) meter.setWaiting('space', undefined)
@@ -51,7 +60,6 @@ export function spaceKeeper(options: {
     for (const bytes of amounts)
       try {
         await reservation.grow(bytes)
-        logged = undefined
         return bytes
       } catch (error) {
         if (!isShortage(error)) throw error
@@ -64,7 +72,7 @@ export function spaceKeeper(options: {
     for (;;) {
       const grown = await tryGrow(amounts)
       if (typeof grown === 'number') return grown
-      await park(grown)
+      await park(grown, 0)
     }
   }
   return {

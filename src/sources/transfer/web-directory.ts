@@ -1,5 +1,6 @@
 import { formatBytes } from '../../model/size-text.ts'
 import { failpoint } from '../../os/failpoint.ts'
+import { isShortage } from '../archive/space-waiter.ts'
 import { compareTree } from './compare-tree.ts'
 import type { Engine } from './engine.ts'
 import { fetchTree } from './fetch-tree.ts'
@@ -36,8 +37,19 @@ export async function transferDirectory(engine: Engine): Promise<string> {
 }
 
 async function planTree(engine: Engine): Promise<void> {
+  for (let shortages = 0; ; shortages++)
+    try {
+      await listTree(engine)
+      return
+    } catch (error) {
+      if (!isShortage(error)) throw error
+      await engine.space.park(error, shortages)
+    }
+}
+
+async function listTree(engine: Engine): Promise<void> {
   const { ingest, meter } = engine
-  // What an earlier run listed may be incomplete and old.
+  // What was listed before may be incomplete and old.
   ingest.dropPlanned()
   let files = 0
   await walkTree(engine, (entries) => {

@@ -10,8 +10,8 @@ export interface FaultProcess extends AsyncDisposable {
   ask<K extends Answer['kind']>(request: Request, kind: K): Promise<Answer & { kind: K }>
   /** Every one of these system calls (on these paths) fails until it is disposed of. */
   inject(calls: string, errno: string, paths: readonly string[]): Promise<AsyncDisposable>
-  /** Resolves with the exit status when the process has ended by itself. */
-  readonly ended: Promise<number | null>
+  /** Resolves with the exit status or the signal when the process has ended. */
+  readonly ended: Promise<number | string>
 }
 
 export function startFaultProcess(): FaultProcess {
@@ -24,15 +24,16 @@ export function startFaultProcess(): FaultProcess {
   child.stderr?.on('data', (chunk: Buffer) => {
     stderr += chunk.toString()
   })
-  const ended = once(child, 'exit').then(([status]) => status as number | null)
+  const ended = once(child, 'exit').then(
+    ([status, signal]: (number | string | null)[]) => status ?? signal ?? 'unknown',
+  )
   return {
     ended,
     ask: async (request, kind) => {
       const answered = once(child, 'message').then(([message]) => message as Answer)
       child.send(request)
       const answer = await Promise.race([answered, ended])
-      if (answer === null || typeof answer === 'number')
-        throw new Error(`the process ended (${answer}): ${stderr}`)
+      if (typeof answer !== 'object') throw new Error(`the process ended (${answer}): ${stderr}`)
       if (answer.kind !== kind) throw new Error(`an answer of another kind: ${answer.kind}`)
       return answer as Answer & { kind: typeof kind }
     },

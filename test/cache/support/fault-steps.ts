@@ -59,7 +59,7 @@ export const STEPS = {
 
   'view-mkdir': (store) => viewing(store, 'mkdir'),
   'view-link': (store) => viewing(store, 'link', [objectOf(store, 'the weights')]),
-  'view-flush': (store) => viewing(store, 'fsync'),
+  'view-flush': (store) => viewing(store, 'fsync', [join(store.layout.views, 'host')]),
   'large-view-flush': (store) => viewing(store, 'syncfs', [], manyDirectories()),
   'view-rename': (store) => viewing(store, 'rename'),
 

@@ -31,7 +31,9 @@ const entry = fc.record({
   ),
 })
 
-function makeTree(root: string, entries: readonly fc.TypeOf<typeof entry>[]): void {
+type Entry = typeof entry extends fc.Arbitrary<infer T> ? T : never
+
+function makeTree(root: string, entries: readonly Entry[]): void {
   mkdirSync(root)
   for (const { path, what } of entries)
     try {

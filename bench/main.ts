@@ -1,0 +1,19 @@
+// Ratios against the tools one would use instead, each pair measured in turn in one run, so that
+// a machine whose speed drifts does not decide. `node bench/main.ts [NAME]…` runs some of them.
+import { captureBench } from './capture-bench.ts'
+import { downloadBench } from './download-bench.ts'
+import { extractBench } from './extract-bench.ts'
+import { ingestBench } from './ingest-bench.ts'
+import { mountBench } from './mount-bench.ts'
+
+const BENCHES = {
+  ingest: ingestBench,
+  capture: captureBench,
+  download: downloadBench,
+  extract: extractBench,
+  mount: mountBench,
+}
+
+const wanted = process.argv.slice(2)
+for (const [name, run] of Object.entries(BENCHES))
+  if (wanted.length === 0 || wanted.includes(name)) await run()
