@@ -21,6 +21,7 @@ type Message =
   | { kind: 'call'; id: number; name: string; args: unknown[] }
   | { kind: 'result'; id: number; value: unknown }
   | { kind: 'error'; id: number; error: ErrorRecord }
+  | { kind: 'ready' }
   | { kind: 'stop' }
 
 interface Pending {
@@ -63,6 +64,7 @@ class Channel {
     // In a thread this ends the thread alone, and between two pieces of its work: a thread that
     // is terminated while it loads a native module takes the whole process with it.
     if (message.kind === 'stop') process.exit(0)
+    if (message.kind === 'ready') return
     if (message.kind === 'call') {
       try {
         const handler = this.#handlers[message.name]
@@ -103,33 +105,62 @@ export function startThread<H extends Handlers>(
   module: URL,
   options: { name: string; handlers?: Handlers; data?: unknown; onDeath?: (error: Error) => void },
 ): Thread<H> {
-  const worker = new Worker(module, {
-    name: options.name,
-    workerData: options.data,
-    resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
-  })
-  const channel = new Channel((message) => worker.postMessage(message), options.handlers ?? {})
+  let worker: Worker | undefined
   let ending = false
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-  worker.on('message', (message: Message) => void channel.receive(message))
-  worker.on('error', (error: Error) => {
-    channel.close(error)
-    options.onDeath?.(error)
-  })
-  worker.on('exit', (status) => {
-    end()
-    const error = new CkptdError('unavailable', `the thread ${options.name} ended (${status})`)
-    channel.close(error)
-    if (!ending && status === 0) options.onDeath?.(error)
-  })
+  const early: Message[] = []
+  const send = (message: Message): void => {
+    if (worker === undefined) early.push(message)
+    else worker.postMessage(message)
+  }
+  const channel = new Channel(send, options.handlers ?? {})
+  const ready = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<void>()
+
+  const start = (): Promise<void> => {
+    worker = new Worker(module, {
+      name: options.name,
+      workerData: options.data,
+      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
+    })
+    worker.on('message', (message: Message) => {
+      if (message.kind === 'ready') ready.resolve()
+      else void channel.receive(message)
+    })
+    worker.on('error', (error: Error) => {
+      channel.close(error)
+      options.onDeath?.(error)
+    })
+    worker.on('exit', (status) => {
+      ready.resolve()
+      ended.resolve()
+      const error = new CkptdError('unavailable', `the thread ${options.name} ended (${status})`)
+      channel.close(error)
+      if (!ending && status === 0) options.onDeath?.(error)
+    })
+    for (const message of early.splice(0)) worker.postMessage(message)
+    return ready.promise
+  }
+  void oneAtATime(start)
   return {
     remote: channel.remote as unknown as Remote<H>,
-    [Symbol.asyncDispose]: async () => {
-      ending = true
-      worker.postMessage({ kind: 'stop' } satisfies Message)
-      await ended
-    },
+    [Symbol.asyncDispose]: () =>
+      oneAtATime(() => {
+        ending = true
+        send({ kind: 'stop' })
+        return ended.promise
+      }),
   }
+}
+
+/**
+ * Threads begin and end one after another: a native module that several threads load or unload
+ * at the same moment can corrupt the heap they share.
+ */
+let turn: Promise<void> = Promise.resolve()
+function oneAtATime(work: () => Promise<void>): Promise<void> {
+  const mine = turn.then(work)
+  turn = mine.catch(() => undefined)
+  return mine
 }
 
 /** How much lower the priority of threads that move bytes is than that of the thread that answers. */
@@ -143,5 +174,6 @@ export function serveThread<P extends Handlers>(handlers: Handlers): Remote<P> {
   setPriority(0, BULK_NICE)
   const channel = new Channel((message) => port.postMessage(message), handlers)
   port.on('message', (message: Message) => void channel.receive(message))
+  port.postMessage({ kind: 'ready' } satisfies Message)
   return channel.remote as unknown as Remote<P>
 }

@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import { CkptdError } from '../model/errors.ts'
 import { ipv6Groups } from './ipv6-groups.ts'
 
-/** Decides whether an address may be connected to (docs/threat-model.md, "No way inside"). */
+/** Decides whether an address may be connected to: nobody reaches the host's own networks through it. */
 export interface AddressGuard {
   /** What kind of forbidden address it is; undefined where it may be connected to. */
   refusal(address: string): string | undefined

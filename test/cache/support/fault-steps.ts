@@ -1,7 +1,7 @@
 // What the store does with the disk, one step at a time, so that a test can make it fail.
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ingest } from '../../../src/cache/ingest.ts'
 import type { Store } from '../../../src/cache/store.ts'
@@ -158,7 +158,7 @@ async function publishing(
   return { calls, paths: paths(id), checkpointId: id, attempt }
 }
 
-/** Stores one file; its bytes are written anew where they are gone. */
+/** Stores one file; its bytes are written anew at every further attempt. */
 async function storing(
   store: Store,
   calls: string,
@@ -169,9 +169,12 @@ async function storing(
   const file = join(ingest.directory, 'staged')
   ingest.planFiles([{ path, sizeBytes: CONTENT.length, plan: null }])
   writeFileSync(file, CONTENT)
+  let staged = file
   const attempt = async (): Promise<void> => {
-    if (!existsSync(file)) writeFileSync(file, CONTENT)
-    await ingest.storeFile({ path, file, executable: false, sizeBytes: CONTENT.length })
+    if (staged !== file) writeFileSync(staged, CONTENT)
+    const mine = staged
+    staged = join(ingest.directory, ingest.newStagingName())
+    await ingest.storeFile({ path, file: mine, executable: false, sizeBytes: CONTENT.length })
   }
   return { calls, paths: paths({ id, ingest, file }), checkpointId: id, attempt }
 }

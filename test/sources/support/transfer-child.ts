@@ -1,3 +1,4 @@
+import { CkptdError } from '../../../src/model/errors.ts'
 import { extractArchive } from '../../../src/sources/archive/extract.ts'
 import { createFetcher } from '../../../src/sources/fetcher.ts'
 import { parseSourceLocation } from '../../../src/sources/location.ts'
@@ -17,7 +18,7 @@ const { id, ingest } =
     ? beginIngest(store)
     : { id: begun.checkpoint_id, ingest: store.openIngest(begun.checkpoint_id, 'host') }
 const log: string[] = []
-const { pinnedSource } = await runTransfer({
+const outcome = await runTransfer({
   ingest,
   location: parseSourceLocation('web', uri, {}),
   space: store.space,
@@ -26,7 +27,10 @@ const { pinnedSource } = await runTransfer({
   onProgress: () => undefined,
   signal: new AbortController().signal,
   extract: extractArchive,
+}).catch((error: unknown) => {
+  if (!(error instanceof CkptdError)) throw error
+  return { pinnedSource: '', error: { code: error.code, message: error.message } }
 })
 const tree: Record<string, string | null> = {}
 for (const row of store.database.entries.iterate(id)) tree[row.path] = row.sha256
-process.stdout.write(`${JSON.stringify({ tree, log, pinnedSource })}\n`)
+process.stdout.write(`${JSON.stringify({ tree, log, ...outcome })}\n`)
