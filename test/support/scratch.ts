@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { removeTree } from '../../src/cache/thread/remove-tree.ts'
+import { isErrno } from '../../src/os/errno.ts'
 import { unmount } from '../../src/os/linux.ts'
 
 /** A directory of a test's own; whatever is still mounted below it goes with it. */
@@ -24,9 +25,25 @@ export function makeScratch(name = 'test'): Scratch {
   }
 }
 
+/** A process that was killed lets go of its files a moment later. */
+const BUSY_MS = 20_000
+
 /** Unmounts everything below a directory, the newest mount first. */
 export function unmountBelow(path: string): void {
-  for (const target of mountsBelow(path).toReversed()) unmount(target)
+  const deadline = Date.now() + BUSY_MS
+  for (const target of mountsBelow(path).toReversed())
+    while (!tryUnmount(target, deadline))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+}
+
+function tryUnmount(target: string, deadline: number): boolean {
+  try {
+    unmount(target)
+    return true
+  } catch (error) {
+    if (isErrno(error, 'EBUSY') && Date.now() < deadline) return false
+    throw error
+  }
 }
 
 export function mountsBelow(path: string): string[] {
