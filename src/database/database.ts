@@ -132,6 +132,7 @@ function openSqlite(path: string, readonly: boolean): Sqlite.Database {
       db.pragma('synchronous = NORMAL')
       // A checkpoint of the log flushes; it runs on a thread of its own instead.
       db.pragma('wal_autocheckpoint = 0')
+      foldLog(db)
       migrate(db)
     }
     db.pragma('foreign_keys = ON')
@@ -140,6 +141,17 @@ function openSqlite(path: string, readonly: boolean): Sqlite.Database {
   } catch (error) {
     db?.close()
     throw databaseError(error)
+  }
+}
+
+/** What an earlier process left in the log moves to the database, and the log begins anew. */
+function foldLog(db: Sqlite.Database): void {
+  try {
+    db.pragma('wal_checkpoint(TRUNCATE)')
+  } catch (error) {
+    const known = databaseError(error)
+    // On a full disk the log stays as it is: it was written anew, and serves.
+    if (!(known instanceof CkptdError) || known.code !== 'no_space') throw known
   }
 }
 

@@ -7,7 +7,7 @@ const PIECE_BYTES = 1024 * 1024
  * Writes every byte of the log that an earlier process left once more, in place, and flushes
  * it. That process may have ended because a flush failed: then the log in memory is whole and
  * the one on disk is not, and no later flush of these pages would say so. In place, so that it
- * needs no space.
+ * needs no space; and before it is folded into the database, which a power cut may interrupt.
  */
 export function rewriteLog(path: string): void {
   let fd: number
