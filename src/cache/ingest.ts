@@ -67,6 +67,8 @@ export interface Ingest {
   totals(): EntryTotals
   /** Stores a whole staging file under a planned path; resolves when it is durable and recorded. */
   storeFile(file: StagedFile): Promise<StoredFile>
+  /** The same for a copy of somebody's file, on any mount, which stays theirs. */
+  storeCopy(file: Omit<StagedFile, 'foreign'>): Promise<StoredFile>
   /** Opens a large file by key for piecewise writing, at its durable offset if it has one. */
   openFile(key: string, version: string): Promise<IngestFile>
   /** Stores a file opened with `openFile` and finished; its partial record goes. */
@@ -182,8 +184,12 @@ export function openIngest(
     }
   }
 
-  const put = (file: StagedFile, knownSha256?: Sha256): Promise<StoredFile> =>
+  const put = (
+    file: StagedFile,
+    how: { knownSha256?: Sha256; copyFrom?: string } = {},
+  ): Promise<StoredFile> =>
     writer.put({
+      ...how,
       checkpointId,
       domain,
       path: file.path,
@@ -195,7 +201,6 @@ export function openIngest(
         ...(file.sha256 === undefined ? {} : { sha256: file.sha256 }),
       },
       foreign: file.foreign ?? false,
-      ...(knownSha256 === undefined ? {} : { knownSha256 }),
     })
 
   const ingest: Ingest = {
@@ -274,6 +279,8 @@ export function openIngest(
     },
     totals: () => entries.totals(checkpointId),
     storeFile: (file) => put(file),
+    storeCopy: (file) =>
+      put({ ...file, file: join(directory, ingest.newStagingName()) }, { copyFrom: file.file }),
     openFile: (key, version) =>
       openIngestFile(
         { database, threads, directory, checkpointId },
@@ -282,7 +289,7 @@ export function openIngest(
         ingest.newStagingName,
       ),
     storeOpened: async (file) => {
-      const stored = await put(file, file.knownSha256)
+      const stored = await put(file, { knownSha256: file.knownSha256 })
       ingests.removePartial(checkpointId, file.key)
       await database.flush()
       await threads.use((remote) => remote.unlinkFiles([file.file]))

@@ -19,8 +19,10 @@ export interface IncomingFile {
   readonly checkpointId: CheckpointId
   readonly domain: string
   readonly path: RelativePath
-  /** Absolute path of its bytes, on the store's mount (or anywhere, where `foreign`). */
+  /** Absolute path of its bytes on the store's mount. */
   readonly file: string
+  /** Absolute: somebody's file of which `file` is to be made. */
+  readonly copyFrom?: string
   readonly executable: boolean
   /** About how large it is, for the size of batches. */
   readonly sizeHintBytes: number
@@ -50,6 +52,8 @@ type ContentKey = Omit<ObjectKey, 'copy'>
 /** Bounds of one batch: what one flush serves, and what a power cut may undo. */
 const MAX_BATCH_FILES = 512
 const MAX_BATCH_BYTES = 32 * 1024 * 1024
+/** Batches of each thread: while one waits for the disk, the next is hashed. */
+const BATCHES_PER_THREAD = 2
 
 interface Waiting {
   readonly file: IncomingFile
@@ -70,13 +74,16 @@ export function objectWriter(
 ): ObjectWriter {
   const queue: Waiting[] = []
   let running = 0
+  /** Of all files from their arrival until they are durable: what is dirty of the store's own. */
+  let ownDirtyBytes = 0
   /** Contents that a batch is about to name; another batch with the same waits for it. */
   const claims = new Map<string, Promise<void>>()
 
   const pump = (): void => {
-    while (running < threads.size && queue.length > 0) {
+    while (running < threads.size * BATCHES_PER_THREAD && queue.length > 0) {
       running += 1
       const batch = takeBatch(queue)
+      const batchBytes = batch.reduce((sum, { file }) => sum + file.sizeHintBytes, 0)
       void runBatch(batch)
         .catch((error: unknown) => {
           for (const { reject } of batch)
@@ -84,6 +91,7 @@ export function objectWriter(
         })
         .finally(() => {
           running -= 1
+          ownDirtyBytes -= batchBytes
           pump()
         })
     }
@@ -93,7 +101,10 @@ export function objectWriter(
     failpoint('ingest.written')
     const { remote, release } = threads.acquire()
     try {
-      const results = await remote.sealFiles(batch.map(({ file }) => sealRequest(file)))
+      const results = await remote.sealFiles(
+        batch.map(({ file }) => sealRequest(file)),
+        ownDirtyBytes,
+      )
       const sealed: Sealed[] = []
       for (const [index, waiting] of batch.entries()) {
         const result = results[index]
@@ -224,6 +235,7 @@ export function objectWriter(
     put: (file) =>
       new Promise((resolve, reject) => {
         queue.push({ file, resolve, reject })
+        ownDirtyBytes += file.sizeHintBytes
         // Files of one turn of the event loop go together.
         if (queue.length === 1) setImmediate(pump)
       }),
@@ -274,6 +286,7 @@ function sealRequest(file: IncomingFile): SealRequest {
     path: file.file,
     executable: file.executable,
     foreign: file.foreign ?? false,
+    ...(file.copyFrom === undefined ? {} : { copyFrom: file.copyFrom }),
     ...(file.expected?.sizeBytes === undefined ? {} : { sizeBytes: file.expected.sizeBytes }),
     ...(file.expected?.sha256 === undefined ? {} : { sha256: file.expected.sha256 }),
     ...(file.knownSha256 === undefined ? {} : { knownSha256: file.knownSha256 }),

@@ -27,6 +27,7 @@ import { copyDurably } from './copy-durably.ts'
 import { canFlushFilesystem, flushFilesystemSync } from './flush-files.ts'
 import { removeTree } from './remove-tree.ts'
 import { CONSTANT_TIME_S } from './seal-files.ts'
+import { turn } from './turn.ts'
 
 export interface ViewRequest {
   readonly manifest: string
@@ -118,7 +119,7 @@ async function build(
       lutimesSync(path, CONSTANT_TIME_S, CONSTANT_TIME_S)
     } else if (entry.sizeBytes === 0) makeEmptyFile(path, entry.executable)
     else await linkObject(entry, path, request, copies, keeper)
-    if (++count % TURN_ENTRIES === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (++count % TURN_ENTRIES === 0) await turn()
     if (count === 1) failpoint('view.building')
   }
   finishDirectories(root, directories)

@@ -1,4 +1,5 @@
-import { closeSync, fsyncSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, fsync, fsyncSync, openSync, readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { startWriteback, syncfs } from '../../os/linux.ts'
 
 /**
@@ -32,8 +33,11 @@ export type Flushed =
   | { readonly kind: 'lost'; readonly error: unknown }
   | { readonly kind: 'unproven'; readonly error: unknown }
 
-/** Flushes open files of the data directory's filesystem; an answer for each, in order. */
-export function flushFilesSync(fds: readonly number[], ownBytes: number): Flushed[] {
+/**
+ * Flushes open files of the data directory's filesystem; an answer for each, in order.
+ * `ownBytes`: how much of what is dirty is the store's own, and is to be flushed soon anyway.
+ */
+export async function flushFiles(fds: readonly number[], ownBytes: number): Promise<Flushed[]> {
   if (
     watchFd !== undefined &&
     fds.length >= SYNCFS_MIN_FILES &&
@@ -47,7 +51,9 @@ export function flushFilesSync(fds: readonly number[], ownBytes: number): Flushe
   // Writing starts for all of them first: the disk then sees one queue, and one journal commit
   // covers many files.
   const begun = fds.length > 1 ? fds.map(beginSync) : []
-  return fds.map((fd, index) => begun[index] ?? flushSync(fd))
+  if (fds.length >= SYNCFS_MIN_FILES) return fds.map((fd, index) => begun[index] ?? flushSync(fd))
+  // Few files may be large ones: others have the thread meanwhile.
+  return Promise.all(fds.map((fd, index) => begun[index] ?? flush(fd)))
 }
 
 function beginSync(fd: number): Flushed | undefined {
@@ -62,6 +68,17 @@ function beginSync(fd: number): Flushed | undefined {
 function flushSync(fd: number): Flushed {
   try {
     fsyncSync(fd)
+    return { kind: 'durable' }
+  } catch (error) {
+    return { kind: 'lost', error }
+  }
+}
+
+const fsyncLater = promisify(fsync)
+
+async function flush(fd: number): Promise<Flushed> {
+  try {
+    await fsyncLater(fd)
     return { kind: 'durable' }
   } catch (error) {
     return { kind: 'lost', error }

@@ -7,12 +7,10 @@ import { fileError } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import { startWriteback } from '../../os/linux.ts'
 import { hashRangeSync } from './hash-file.ts'
+import { TURN_BYTES, turn } from './turn.ts'
 
 const flushData = promisify(fdatasync)
 const closeFd = promisify(close)
-
-/** Hashed in one go before others get their turn on this thread (some 5 ms). */
-const TURN_BYTES = 8 * 1024 * 1024
 
 interface Follower {
   readonly fd: number
@@ -33,8 +31,6 @@ function get(id: number): Follower {
   if (follower === undefined) throw new Error(`no follower ${id}`)
   return follower
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /**
  * Hashes a large file in order while others write it, from the page cache, behind the frontier

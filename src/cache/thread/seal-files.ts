@@ -1,12 +1,14 @@
+import { createHash } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fstatSync, futimesSync, openSync } from 'node:fs'
 import type { Sha256 } from '../../model/digest.ts'
 import { CkptdError, type ErrorRecord, toErrorRecord } from '../../model/errors.ts'
 import { tryUnlinkSync } from '../../os/durable.ts'
 import { fileError } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
-import { hasExtendedAttributes, tryReadLease } from '../../os/linux.ts'
-import { flushFilesSync } from './flush-files.ts'
-import { hashFileSync } from './hash-file.ts'
+import { hasExtendedAttributes, startWriteback, tryReadLease } from '../../os/linux.ts'
+import { flushFiles } from './flush-files.ts'
+import { hashRangeSync } from './hash-file.ts'
+import { TURN_BYTES, turn } from './turn.ts'
 
 /** 1980-01-01T00:00:00Z: every file of every view has this time; zip-based readers accept it. */
 export const CONSTANT_TIME_S = 315_532_800
@@ -22,6 +24,8 @@ export interface SealRequest {
   readonly knownSha256?: Sha256
   /** A file that a job wrote: make sure that nobody writes it any more, and do not trust its inode. */
   readonly foreign?: boolean
+  /** Absolute: somebody's file, which stays theirs. `path` is made from its bytes. */
+  readonly copyFrom?: string
 }
 
 export type SealResult =
@@ -41,33 +45,32 @@ export type SealResult =
  * Hashes, checks and flushes a batch of files and gives them their final mode and time.
  * After it, a file with `ok` is what its digest says, and durable unless it is to be rewritten.
  * A file whose flush failed is spoiled, so that nobody can flush it again and be told "done".
+ * `ownDirtyBytes`: what of the filesystem's unwritten bytes is on its way into the store.
  */
-export function sealFiles(requests: readonly SealRequest[]): SealResult[] {
+export async function sealFiles(
+  requests: readonly SealRequest[],
+  ownDirtyBytes: number,
+): Promise<SealResult[]> {
   const open: { fd: number; index: number; request: SealRequest }[] = []
   const results: SealResult[] = []
-  let bytes = 0
   try {
     for (const [index, request] of requests.entries()) {
       try {
-        const fd = openSync(
-          request.path,
-          constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-        )
+        const fd = openRequest(request)
         open.push({ fd, index, request })
-        const sealed = sealFile(fd, request)
-        bytes += sealed.sizeBytes
-        results.push({ ok: true, ...sealed })
+        results.push({ ok: true, ...(await sealFile(fd, request)) })
       } catch (error) {
+        if (request.copyFrom !== undefined) tryUnlinkSync(request.path)
         results.push({
           ok: false,
-          error: toErrorRecord(fileError(error, `reading ${request.path}`)),
+          error: toErrorRecord(fileError(error, `reading ${request.copyFrom ?? request.path}`)),
         })
       }
     }
     failpoint('ingest.hashed')
-    const flushed = flushFilesSync(
+    const flushed = await flushFiles(
       open.map(({ fd }) => fd),
-      bytes,
+      ownDirtyBytes,
     )
     for (const [at, { fd, index, request }] of open.entries()) {
       const outcome = flushed[at]
@@ -84,6 +87,16 @@ export function sealFiles(requests: readonly SealRequest[]): SealResult[] {
   } finally {
     for (const { fd } of open) closeSync(fd)
   }
+}
+
+function openRequest({ copyFrom, path }: SealRequest): number {
+  if (copyFrom !== undefined) return openSync(path, 'wx+', 0o600)
+  return openForeign(path)
+}
+
+/** A name that may have become a link or a FIFO since it was listed. */
+function openForeign(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
 }
 
 /**
@@ -108,11 +121,25 @@ function tryMarkSuspect(fd: number): boolean {
   }
 }
 
-function sealFile(fd: number, request: SealRequest): Omit<SealResult & { ok: true }, 'ok'> {
+type Sealed = Omit<SealResult & { ok: true }, 'ok'>
+
+async function sealFile(fd: number, request: SealRequest): Promise<Sealed> {
+  if (request.copyFrom === undefined) return sealFrom(fd, request)
+  const source = openForeign(request.copyFrom)
+  try {
+    return await sealFrom(source, request, fd)
+  } finally {
+    closeSync(source)
+  }
+}
+
+/** Seals a file, or the copy that is made of it where there is a descriptor for one. */
+async function sealFrom(fd: number, request: SealRequest, copyFd?: number): Promise<Sealed> {
+  const path = request.copyFrom ?? request.path
   const before = fstatSync(fd)
-  if (!before.isFile()) throw new CkptdError('io_error', `${request.path} is no regular file`)
+  if (!before.isFile()) throw new CkptdError('io_error', `${path} is no regular file`)
   if (request.foreign && !tryReadLease(fd))
-    throw new CkptdError('worker_running', `a process still has ${request.path} open for writing`)
+    throw new CkptdError('worker_running', `a process still has ${path} open for writing`)
   const by = request.foreign ? wayIn(fd, before.mtimeMs) : 'inode'
   const sizeBytes = before.size
   if (request.sizeBytes !== undefined && sizeBytes !== request.sizeBytes)
@@ -120,28 +147,43 @@ function sealFile(fd: number, request: SealRequest): Omit<SealResult & { ok: tru
       'digest_mismatch',
       `${sizeBytes} bytes arrived where ${request.sizeBytes} were expected`,
     )
-  let sha256 = request.knownSha256
-  if (sha256 === undefined) {
-    const { sha256: computed, readBytes } = hashFileSync(fd, sizeBytes)
-    if (readBytes !== sizeBytes)
-      throw new CkptdError('io_error', `${request.path} became shorter while it was read`)
-    sha256 = computed as Sha256
-  }
+  const sha256 = request.knownSha256 ?? (await hashFile(fd, path, sizeBytes, copyFd))
   if (request.sha256 !== undefined && request.sha256 !== sha256)
     throw new CkptdError(
       'digest_mismatch',
       `the bytes have SHA-256 ${sha256} where ${request.sha256} was expected`,
     )
-  if (request.foreign) {
+  if (request.foreign || copyFd !== undefined) {
     const after = fstatSync(fd)
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs)
-      throw new CkptdError('worker_running', `${request.path} changed while it was read`)
+      throw new CkptdError('worker_running', `${path} changed while it was read`)
   }
   if (by === 'inode') {
-    fchmodSync(fd, request.executable ? 0o555 : 0o444)
-    futimesSync(fd, CONSTANT_TIME_S, CONSTANT_TIME_S)
+    fchmodSync(copyFd ?? fd, request.executable ? 0o555 : 0o444)
+    futimesSync(copyFd ?? fd, CONSTANT_TIME_S, CONSTANT_TIME_S)
   }
   return { sha256, sizeBytes, by }
+}
+
+/** The digest of a file, whose bytes go to `copyFd` on the way; large ones give way to others. */
+async function hashFile(
+  fd: number,
+  path: string,
+  sizeBytes: number,
+  copyFd: number | undefined,
+): Promise<Sha256> {
+  const hash = createHash('sha256')
+  for (let at = 0; at < sizeBytes; ) {
+    const end = Math.min(sizeBytes, at + TURN_BYTES)
+    const reached = hashRangeSync(hash, fd, at, end, copyFd)
+    if (reached < end) throw new CkptdError('io_error', `${path} became shorter while it was read`)
+    if (end < sizeBytes) {
+      if (copyFd !== undefined) startWriteback(copyFd, at, end - at)
+      await turn()
+    }
+    at = end
+  }
+  return hash.digest('hex') as Sha256
 }
 
 function wayIn(fd: number, mtimeMs: number): 'inode' | 'copy' | 'rewriting' {

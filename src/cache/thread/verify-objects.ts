@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { fileError, isErrno } from '../../os/errno.ts'
 import { dropFromPageCache } from '../../os/linux.ts'
 import { hashRangeSync } from './hash-file.ts'
+import { TURN_BYTES, turn } from './turn.ts'
 
 export interface VerifyRequest {
   readonly path: string
@@ -13,9 +14,6 @@ export interface VerifyRequest {
 
 /** Undefined for a sound object, else what is wrong with it, in words. */
 export type VerifyResult = string | undefined
-
-/** Read at once before others get their turn on this thread. */
-const TURN_BYTES = 8 * 1024 * 1024
 
 /** Reads an object's bytes and compares them with its name. */
 export async function verifyObject(request: VerifyRequest): Promise<VerifyResult> {
@@ -41,7 +39,7 @@ export async function verifyObject(request: VerifyRequest): Promise<VerifyResult
       const reached = hashRangeSync(hash, fd, at, end)
       if (reached < end) return `the file ends after ${reached} bytes`
       at = reached
-      await new Promise((resolve) => setImmediate(resolve))
+      await turn()
     }
     dropFromPageCache(fd, 0, 0)
     const actual = hash.digest('hex')

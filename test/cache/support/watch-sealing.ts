@@ -12,9 +12,9 @@ export function watchSealing(store: Store): { stop(): number[] } {
       remote: new Proxy(held.remote, {
         get: (remote, name) => {
           if (name !== 'sealFiles') return Reflect.get(remote, name) as unknown
-          return (requests: Parameters<typeof remote.sealFiles>[0]) => {
+          return (...[requests, ownDirtyBytes]: Parameters<typeof remote.sealFiles>) => {
             batches.push(requests.length)
-            return remote.sealFiles(requests)
+            return remote.sealFiles(requests, ownDirtyBytes)
           }
         },
       }),
