@@ -53,7 +53,7 @@ export async function flushFiles(fds: readonly number[], ownBytes: number): Prom
   const begun = fds.length > 1 ? fds.map(beginSync) : []
   if (fds.length >= SYNCFS_MIN_FILES) return fds.map((fd, index) => begun[index] ?? flushSync(fd))
   // Few files may be large ones: others have the thread meanwhile.
-  return Promise.all(fds.map((fd, index) => begun[index] ?? flush(fd)))
+  return Promise.all(fds.map(async (fd, index) => begun[index] ?? (await flush(fd))))
 }
 
 function beginSync(fd: number): Flushed | undefined {
