@@ -54,6 +54,9 @@ export interface Ingest {
   /** Whether the list of planned files is complete; survives a restart. */
   isPlanned(): boolean
   markPlanned(): void
+  /** What whoever fills it recorded to go on by; `{}` at first. */
+  state(): unknown
+  setState(state: unknown): void
   /** Whether a file of this path is stored already. */
   hasStored(path: RelativePath): boolean
   /** What is recorded under a path. */
@@ -248,6 +251,8 @@ export function openIngest(
       })),
     isPlanned: () => ingests.find(checkpointId)?.planned === 1,
     markPlanned: () => ingests.setPlanned(checkpointId, true),
+    state: () => JSON.parse(ingests.find(checkpointId)?.state ?? '{}') as unknown,
+    setState: (state) => ingests.setState(checkpointId, state),
     hasStored: (path) => entries.find(checkpointId, path)?.state === 'stored',
     find: (path) => entries.find(checkpointId, path),
     iterate: () => entries.iterate(checkpointId),

@@ -55,6 +55,7 @@ const syncfsCall = libc.func('int syncfs(int fd)')
 const syncFileRange = libc.func(
   'int sync_file_range(int fd, int64_t offset, int64_t count, uint flags)',
 )
+const fallocateCall = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t count)')
 const flockCall = libc.func('int flock(int fd, int operation)')
 const fcntlCall = libc.func('int fcntl(int fd, int command, long argument)')
 const posixFadvise = libc.func(
@@ -189,6 +190,19 @@ export function syncfs(fd: number): void {
 export function startWriteback(fd: number, offset: number, count: number): void {
   const SYNC_FILE_RANGE_WRITE = 2
   check(syncFileRange(fd, offset, count, SYNC_FILE_RANGE_WRITE), 'sync_file_range', `fd ${fd}`)
+}
+
+/** Gives the blocks of a range back to the filesystem; it reads as zeros, the size stays. */
+export function punchHole(fd: number, offset: number, count: number): void {
+  const FALLOC_FL_KEEP_SIZE = 1
+  const FALLOC_FL_PUNCH_HOLE = 2
+  const result: number = fallocateCall(
+    fd,
+    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    offset,
+    count,
+  )
+  check(result, 'fallocate(FALLOC_FL_PUNCH_HOLE)', `fd ${fd}`)
 }
 
 /** Takes the exclusive advisory lock of an open file; false where somebody else holds it. */

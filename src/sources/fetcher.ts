@@ -12,6 +12,7 @@ import type {
   SmallResult,
   TransferReport,
 } from './fetch/messages.ts'
+import type { Pin } from './fetch/pin.ts'
 import { FETCH_LIMITS, type FetchLimits } from './limits.ts'
 
 /** The fetch thread: all network, all transfers. */
@@ -28,6 +29,10 @@ export interface FetchSession extends AsyncDisposable {
   newId(): number
   /** `onFrontier` is told how far the file reaches and answers with the new limit. */
   fetchLarge(request: LargeRequest, onFrontier: (bytes: number) => number): Promise<LargeResult>
+  /** Makes a `fetchLarge` reject with `cancelled`, once it writes no more. */
+  stopLarge(id: number): Promise<void>
+  /** Throws `origin_changed` where a file whose parts were fetched is another version now. */
+  confirm(href: string, pin: Pin): Promise<void>
   /** The head of a file that is not fetched after all. */
   dropLarge(id: number): Promise<void>
   listDirectory(href: string, onEntries: (entries: readonly ListedEntry[]) => void): Promise<void>
@@ -87,6 +92,8 @@ export function createFetcher({ allowNetworks, ...changed }: FetcherOptions): Fe
         newId: () => nextId++,
         fetchSmall: (files) => after(() => remote.fetchSmall(id, files)),
         openLarge: (href, plain) => after(() => remote.openLarge(id, nextId++, href, plain)),
+        stopLarge: (file) => remote.stopLarge(id, file),
+        confirm: (href, pin) => remote.confirm(id, href, pin),
         dropLarge: (file) => remote.dropLarge(id, file),
         fetchLarge: async (request, onFrontier) => {
           frontiers.set(request.id, onFrontier)

@@ -131,17 +131,16 @@ describe('after SIGKILL', () => {
     expect(again.tree).toEqual(second.tree)
   })
 
-  test.each([
-    'ingest.progress-flushed:2',
-    'transfer.file-fetched',
-    'ingest.recorded:2',
-    'transfer.extracted',
-  ])('at %s an archive goes on', async (failpoint) => {
-    rmSync(scratch.join('data'), { recursive: true, force: true })
-    const first = await run('/tree.tar', failpoint)
-    const second = await run('/tree.tar')
-    expect(Object.keys(second.tree)).toHaveLength(303)
-    if (first.signal === null) expect(second.sentBytes).toBe(0)
-    if (failpoint === 'transfer.extracted') expect(second.requests).toHaveLength(0)
-  })
+  test.each(['ingest.progress-flushed', 'ingest.recorded:2', 'transfer.extracted'])(
+    'at %s an archive goes on',
+    async (failpoint) => {
+      rmSync(scratch.join('data'), { recursive: true, force: true })
+      const first = await run('/tree.tar', failpoint)
+      expect(first.signal).toBe('SIGKILL')
+      const second = await run('/tree.tar')
+      expect(Object.keys(second.tree)).toHaveLength(303)
+      // Everything is stored but not known to be the last: the end of the archive is read again.
+      if (failpoint === 'transfer.extracted') expect(second.sentBytes).toBeLessThan(size / 4)
+    },
+  )
 })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Ingest, PlannedFile } from '../../cache/ingest.ts'
-import { quoteName } from '../../model/relative-path.ts'
+import { quoteName, type RelativePath } from '../../model/relative-path.ts'
 import { memberError } from './archive-error.ts'
 import { type Extracted, type ExtractionParent, stagedBytes } from './extraction-protocol.ts'
 import type { ExtractionRequest } from './extraction-request.ts'
@@ -9,6 +9,7 @@ import { memberPlan } from './member-plan.ts'
 import type { ProgressKeeper } from './progress-keeper.ts'
 import type { SpaceAccount } from './space-account.ts'
 import type { StoreQueue } from './store-queue.ts'
+import type { StoredFrontier } from './stored-frontier.ts'
 
 /** What the taking in of members and of large files shares. */
 export interface AdmissionContext {
@@ -16,29 +17,37 @@ export interface AdmissionContext {
   readonly progress: ProgressKeeper
   readonly queue: StoreQueue
   readonly space: SpaceAccount
+  readonly frontier: StoredFrontier
 }
 
 /** Takes reported members into the tree: planned in the archive's order, then stored in any. */
 export function admitMembers(context: AdmissionContext): ExtractionParent['report'] {
-  const { progress, queue, request, space } = context
+  const { frontier, progress, queue, request, space } = context
   const { ingest, name } = request
   return async (members, readBytes) => {
     ingest.together(() => planMembers(ingest, name, members))
     let files = 0
     let bytes = 0
+    const storing: Promise<unknown>[] = []
+    const store = (path: RelativePath, work: Promise<unknown>, sizeBytes: number): void => {
+      storing.push(work)
+      queue.add(path, work, sizeBytes)
+    }
     for (const member of members)
       if (member.kind === 'file') {
         const { executable, path, sizeBytes, stagingName } = member
         const file = join(ingest.directory, stagingName)
-        queue.add(path, ingest.storeFile({ path, file, executable, sizeBytes }), sizeBytes)
+        store(path, ingest.storeFile({ path, file, executable, sizeBytes }), sizeBytes)
         space.take(stagedBytes(sizeBytes))
         files += 1
         bytes += sizeBytes
       } else if (member.kind === 'link') {
         const { path, target } = member
         const link = queue.stored(target).then(() => ingest.storeLink(path, target))
-        queue.add(path, link, 0)
+        store(path, link, 0)
       }
+    const [first] = members
+    if (first !== undefined) frontier.add(first, Promise.all(storing))
     progress.wrote(files, bytes, readBytes)
     await queue.room()
   }

@@ -13,19 +13,16 @@ import { archiveError } from './archive-error.ts'
 const MAX_OVERHEAD_BYTES = MAX_TREE_ENTRIES * 4096
 
 /** Throws where a compressed archive may not expand to so many bytes. */
-export function assertMayExpand(
-  archive: { readonly name: string; readonly sizeBytes: number },
-  expandedBytes: number,
-): void {
+export function assertMayExpand(name: string, sizeBytes: number, expandedBytes: number): void {
   if (expandedBytes > MAX_CHECKPOINT_BYTES + MAX_OVERHEAD_BYTES)
     throw new CkptdError(
       'too_large',
-      `the archive ${quoteName(archive.name)} expands to ${formatBytes(expandedBytes)} or more and a checkpoint holds at most ${formatBytes(MAX_CHECKPOINT_BYTES)}`,
+      `the archive ${quoteName(name)} expands to ${formatBytes(expandedBytes)} or more and a checkpoint holds at most ${formatBytes(MAX_CHECKPOINT_BYTES)}`,
     )
-  const allowedBytes = Math.max(FREE_EXPANSION_BYTES, archive.sizeBytes * MAX_EXPANSION_RATIO)
+  const allowedBytes = Math.max(FREE_EXPANSION_BYTES, sizeBytes * MAX_EXPANSION_RATIO)
   if (expandedBytes > allowedBytes)
     throw archiveError(
-      archive.name,
-      `has ${formatBytes(archive.sizeBytes)} and expands to ${formatBytes(expandedBytes)} or more; ${MAX_EXPANSION_RATIO} times its size is allowed`,
+      name,
+      `has ${formatBytes(sizeBytes)} and expands to ${formatBytes(expandedBytes)} or more; ${MAX_EXPANSION_RATIO} times its size is allowed`,
     )
 }

@@ -1,12 +1,18 @@
 import type { RelativePath } from '../../model/relative-path.ts'
 import type { ArchiveFormat } from './archive-format.ts'
-import type { DirectoryMember, LinkMember, SymlinkMember } from './member.ts'
+import type { DirectoryMember, LinkMember, MemberPlace, SymlinkMember } from './member.ts'
 
 /** What the extraction thread is told. */
 export interface ExtractionJob {
   readonly format: ArchiveFormat
   readonly name: string
-  readonly spool: { readonly path: string; readonly sizeBytes: number }
+  readonly source: {
+    readonly path: string
+    readonly sizeBytes: number
+    /** Whether it arrives while it is read. */
+    readonly arriving: boolean
+    readonly from: MemberPlace
+  }
   /** Absolute; a small member's bytes go into `<directory>/<prefix>.<n>`. */
   readonly directory: string
   readonly prefix: string
@@ -18,6 +24,7 @@ export interface ExtractionJob {
 export interface ExtractedFile {
   readonly kind: 'file'
   readonly index: number
+  readonly offset: number | undefined
   readonly path: RelativePath
   readonly executable: boolean
   readonly sizeBytes: number
@@ -54,4 +61,6 @@ export type ExtractionParent = {
   /** The open large file is whole. */
   readonly finishLarge: () => Promise<void>
   readonly log: (line: string) => void
+  /** Of an archive that arrives: goes on at an offset; the thread waits on the arrival. */
+  readonly want: (offset: number, endOffset: number, arrival: SharedArrayBuffer) => void
 }

@@ -1,13 +1,13 @@
 import type { Ingest } from '../../cache/ingest.ts'
 import type { Reservation } from '../../cache/space.ts'
 import type { ArchiveFormat } from './archive-format.ts'
+import type { ArchiveSource } from './archive-source.ts'
 
 export interface ExtractionRequest {
   readonly format: ArchiveFormat
   /** The archive's own name, for messages. */
   readonly name: string
-  /** The whole archive on disk; it is read only, and left to the caller. */
-  readonly spool: { readonly path: string; readonly sizeBytes: number }
+  readonly source: ArchiveSource
   readonly ingest: Ingest
   /** Grown in steps as members are met; what is left of it stays the caller's. */
   readonly reservation: Reservation

@@ -1,5 +1,4 @@
-import { readSync } from 'node:fs'
-import { fileError } from '../../os/errno.ts'
+import type { ArchiveFile } from './archive-file.ts'
 import type { ChunkSource } from './byte-stream.ts'
 
 /**
@@ -10,43 +9,24 @@ import type { ChunkSource } from './byte-stream.ts'
 export const CHUNK_BYTES = 256 * 1024
 
 export interface FileChunks extends ChunkSource {
-  /** How far the file was read. */
-  readonly offset: number
   skip(count: number): number
 }
 
-/** The first `sizeBytes` bytes of an open file, in order. */
-export function fileChunks(fd: number, sizeBytes: number): FileChunks {
+/** An archive's bytes in order, from an offset on; what was given out is passed. */
+export function fileChunks(file: ArchiveFile, fromBytes = 0): FileChunks {
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  let offset = 0
+  let offset = fromBytes
   return {
-    get offset() {
-      return offset
-    },
     next: () => {
-      const read = readAt(fd, buffer, offset, Math.min(CHUNK_BYTES, sizeBytes - offset))
+      file.pass(offset)
+      const read = file.read(buffer, offset, CHUNK_BYTES)
       offset += read
       return read === 0 ? undefined : buffer.subarray(0, read)
     },
     skip: (count) => {
-      const skipped = Math.min(count, sizeBytes - offset)
+      const skipped = Math.min(count, file.sizeBytes - offset)
       offset += skipped
       return skipped
     },
-  }
-}
-
-/** Reads up to `count` bytes at an offset into `buffer`; returns how many there were. */
-export function readAt(fd: number, buffer: Buffer, offset: number, count: number): number {
-  try {
-    let filled = 0
-    while (filled < count) {
-      const read = readSync(fd, buffer, filled, count - filled, offset + filled)
-      if (read === 0) break
-      filled += read
-    }
-    return filled
-  } catch (error) {
-    throw fileError(error, 'reading the downloaded archive')
   }
 }

@@ -1,4 +1,5 @@
-import { CHUNK_BYTES, readAt } from './file-chunks.ts'
+import type { ArchiveFile } from './archive-file.ts'
+import { CHUNK_BYTES } from './file-chunks.ts'
 
 /** Small reads at any offset of a file, served from one large read where they lie close. */
 export interface FileWindow {
@@ -6,7 +7,7 @@ export interface FileWindow {
   bytes(offset: number, count: number): Buffer
 }
 
-export function fileWindow(fd: number): FileWindow {
+export function fileWindow(file: ArchiveFile): FileWindow {
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   let start = 0
   let filled = 0
@@ -14,11 +15,11 @@ export function fileWindow(fd: number): FileWindow {
     bytes: (offset, count) => {
       if (count > CHUNK_BYTES) {
         const whole = Buffer.allocUnsafeSlow(count)
-        return whole.subarray(0, readAt(fd, whole, offset, count))
+        return whole.subarray(0, file.read(whole, offset, count))
       }
       if (offset < start || offset + count > start + filled) {
         start = offset
-        filled = readAt(fd, buffer, offset, CHUNK_BYTES)
+        filled = file.read(buffer, offset, CHUNK_BYTES)
       }
       return buffer.subarray(offset - start, Math.min(offset - start + count, filled))
     },

@@ -1,15 +1,14 @@
 import { createGunzip } from 'node:zlib'
 import { CkptdError } from '../../model/errors.ts'
 import { archiveError } from './archive-error.ts'
+import type { ArchiveFile } from './archive-file.ts'
 import type { ChunkSource } from './byte-stream.ts'
-import { CHUNK_BYTES, readAt } from './file-chunks.ts'
+import { CHUNK_BYTES } from './file-chunks.ts'
 import { inflateRange } from './inflate-range.ts'
 import type { ArchiveInput } from './member.ts'
 
 export interface GunzipChunks extends ChunkSource, AsyncDisposable {
   next(): Promise<Buffer | undefined>
-  /** How much of the compressed file was used. */
-  readonly compressedBytes: number
 }
 
 /**
@@ -17,13 +16,10 @@ export interface GunzipChunks extends ChunkSource, AsyncDisposable {
  * verified; behind the last one only zeros may follow (padding of tapes and blocks). Anything
  * else there may be a member whose beginning is damaged, so it is refused and never dropped.
  */
-export function gunzipChunks({ name, fd, sizeBytes }: ArchiveInput): GunzipChunks {
+export function gunzipChunks({ name, file }: ArchiveInput): GunzipChunks {
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
-  const chunks = inflateRange(gunzip, fd, 0, sizeBytes)
+  const chunks = inflateRange(gunzip, file, 0, file.sizeBytes)
   return {
-    get compressedBytes() {
-      return gunzip.bytesWritten
-    },
     next: async () => {
       try {
         const next = await chunks.next()
@@ -31,7 +27,7 @@ export function gunzipChunks({ name, fd, sizeBytes }: ArchiveInput): GunzipChunk
       } catch (error) {
         throw gzipError(name, error)
       }
-      assertZeros(name, fd, gunzip.bytesWritten, sizeBytes)
+      assertZeros(name, file, gunzip.bytesWritten)
       return undefined
     },
     [Symbol.asyncDispose]: async () => {
@@ -50,10 +46,10 @@ function gzipError(name: string, error: unknown): CkptdError {
   return archiveError(name, `is damaged: its compressed data cannot be read (${message})`, error)
 }
 
-function assertZeros(name: string, fd: number, from: number, to: number): void {
+function assertZeros(name: string, file: ArchiveFile, from: number): void {
   const buffer = Buffer.allocUnsafe(64 * 1024)
-  for (let at = from; at < to; ) {
-    const read = readAt(fd, buffer, at, Math.min(buffer.length, to - at))
+  for (let at = from; at < file.sizeBytes; ) {
+    const read = file.read(buffer, at, buffer.length)
     if (read === 0) return
     const index = buffer.subarray(0, read).findIndex((byte) => byte !== 0)
     if (index !== -1)

@@ -1,15 +1,16 @@
 import type { Gunzip, InflateRaw } from 'node:zlib'
-import { CHUNK_BYTES, readAt } from './file-chunks.ts'
+import type { ArchiveFile } from './archive-file.ts'
+import { CHUNK_BYTES } from './file-chunks.ts'
 
 /**
- * Feeds the bytes [from, to) of an open file to a decompressor, which works in a thread of its
+ * Feeds the bytes [from, to) of an archive to a decompressor, which works in a thread of its
  * own while the caller handles what it has given out. Failures to read destroy it, and so
  * arrive where its output is read. A piece is valid until the next is asked for. The
  * decompressor must give out pieces of `CHUNK_BYTES`.
  */
 export function inflateRange<D extends Gunzip | InflateRaw>(
   decompressor: D,
-  fd: number,
+  file: ArchiveFile,
   from: number,
   to: number,
 ): AsyncIterator<Buffer> {
@@ -18,7 +19,8 @@ export function inflateRange<D extends Gunzip | InflateRaw>(
   const feed = (): void => {
     if (decompressor.destroyed) return
     try {
-      const read = readAt(fd, buffer, at, Math.min(CHUNK_BYTES, to - at))
+      file.pass(at)
+      const read = file.read(buffer, at, Math.min(CHUNK_BYTES, to - at))
       at += read
       if (read === 0) decompressor.end()
       // The callback comes when all of the buffer is used: only then it is filled again.

@@ -12,12 +12,12 @@ type LargeHandlers = Pick<ExtractionParent, 'openLarge' | 'advanceLarge' | 'fini
  * Files that are hashed and made durable behind the thread that writes them; one is written at
  * a time, and the one before may still be on its way into the store.
  */
-export function largeFiles({ progress, queue, request, space }: AdmissionContext): {
+export function largeFiles({ frontier, progress, queue, request, space }: AdmissionContext): {
   readonly handlers: LargeHandlers
   /** Lets go of a file that was not finished; what is durable of it stays recorded. */
   close(): Promise<void>
 } {
-  const { ingest, spool } = request
+  const { ingest, source } = request
   let opening: Promise<IngestFile> | undefined
   let writing: { file: ExtractedFile; key: string; opened: IngestFile; written: number } | undefined
 
@@ -36,7 +36,7 @@ export function largeFiles({ progress, queue, request, space }: AdmissionContext
       const { index, path, sizeBytes } = file
       ingest.planFiles([{ path, sizeBytes, plan: memberPlan(index) }])
       const key = `member ${index}`
-      opening = ingest.openFile(key, `${spool.sizeBytes}:${sizeBytes}`)
+      opening = ingest.openFile(key, `${source.version}:${sizeBytes}`)
       const opened = await opening
       writing = { file, key, opened, written: opened.durableBytes }
       return { path: opened.path, durableBytes: opened.durableBytes }
@@ -52,7 +52,9 @@ export function largeFiles({ progress, queue, request, space }: AdmissionContext
     finishLarge: async () => {
       const large = current()
       opening = writing = undefined
-      queue.add(large.file.path, finish(large), FINISHING_BYTES)
+      const work = finish(large)
+      queue.add(large.file.path, work, FINISHING_BYTES)
+      frontier.add(large.file, work)
       progress.wroteFile()
       await queue.room()
     },

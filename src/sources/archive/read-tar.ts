@@ -4,7 +4,7 @@ import { quoteName } from '../../model/relative-path.ts'
 import { archiveError, memberError } from './archive-error.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { CHUNK_BYTES } from './file-chunks.ts'
-import type { Member } from './member.ts'
+import type { Member, MemberPlace } from './member.ts'
 import { tarBody } from './tar-body.ts'
 import { MAX_EXTENSION_BYTES, tarExtensions } from './tar-extensions.ts'
 import { decodeTarHeader, isZeroBlock, TAR_BLOCK_BYTES, type TarHeader } from './tar-header.ts'
@@ -14,6 +14,10 @@ export interface TarInput {
   /** The archive's own name, for messages. */
   readonly name: string
   readonly stream: ByteStream
+  /** Where the stream begins: before a member's headers. */
+  readonly from: MemberPlace
+  /** Whether a reader may begin at a later member, too. */
+  readonly seekable: boolean
   /** Throws where the archive, expanded, may not reach so far; called before it does. */
   readonly assertMayReach: (expandedBytes: number) => void
   readonly log: (line: string) => void
@@ -24,14 +28,18 @@ export interface TarInput {
  * forward with one header in memory (docs/decisions/0007-tar-reader.md).
  */
 export async function* readTar(input: TarInput): AsyncGenerator<Member> {
-  const { name, stream, assertMayReach } = input
+  const { name, stream, from, assertMayReach } = input
   const refuse = (why: string): CkptdError =>
     archiveError(name, `${why} (at byte ${headerAt} of the tar)`)
   const extensions = tarExtensions((why) => refuse(why))
-  let headerAt = 0
-  let index = 0
+  /** In the tar itself, not in the stream. */
+  const position = (): number => from.offset + stream.position
+  let headerAt = from.offset
+  let memberAt = from.offset
+  let { index } = from
   for (;;) {
-    headerAt = stream.position
+    headerAt = position()
+    if (!extensions.pending) memberAt = headerAt
     const block = await stream.take(TAR_BLOCK_BYTES)
     if (block.length < TAR_BLOCK_BYTES)
       throw archiveError(name, 'is truncated: it ends without a tar archive’s end mark')
@@ -52,11 +60,12 @@ export async function* readTar(input: TarInput): AsyncGenerator<Member> {
     const shown = applied.name.toString('utf8')
     const { sizeBytes } = applied
     if (sizeBytes === undefined) throw memberError(name, shown, 'has a size that is no number')
-    assertMayReach(stream.position + sizeBytes)
+    assertMayReach(position() + sizeBytes)
     const body = tarBody(stream, sizeBytes, () =>
       memberError(name, shown, 'is truncated: the archive ends within it'),
     )
-    const member = tarMember(name, index, { ...applied, sizeBytes }, body.read)
+    const place = { index, offset: input.seekable ? memberAt : undefined }
+    const member = tarMember(name, place, { ...applied, sizeBytes }, body.read)
     index += 1
     // Counted here, since "./" again and again is no entry of the tree.
     if (index > MAX_TREE_ENTRIES)
@@ -100,7 +109,7 @@ async function finish(input: TarInput, refuse: (why: string) => CkptdError): Pro
   for (;;) {
     const piece = await stream.some(CHUNK_BYTES)
     if (piece.length === 0) break
-    input.assertMayReach(stream.position)
+    input.assertMayReach(input.from.offset + stream.position)
     ignored ||= piece.some((byte) => byte !== 0)
   }
   if (ignored) input.log('What follows the end mark of the tar archive is ignored')

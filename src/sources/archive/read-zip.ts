@@ -4,46 +4,54 @@ import { fileWindow } from './file-window.ts'
 import type { ArchiveInput, ArchiveReader, Member } from './member.ts'
 import { parseSymlinkTarget } from './member-name.ts'
 import { readWholeZipData, readZipData, type ZipData } from './zip-data.ts'
-import { iterateZipDirectory, surveyZipDirectory } from './zip-directory.ts'
+import { surveyZipDirectory } from './zip-directory.ts'
 import { findZipEnd } from './zip-end.ts'
-import { checkZipDescriptor, locateZipData } from './zip-local.ts'
+import { locateZipData } from './zip-local.ts'
 
 /**
- * The members of a zip in the order of its central directory, which is read twice and never
- * held: once to refuse what is wrong before anything is written, once to extract
+ * The members of a zip as they lie in the file. Its central directory is never held: it is read
+ * to refuse what is wrong before anything is written, and again while members are extracted
  * (docs/decisions/0005-zip-reader.md).
  */
 export function readZip(input: ArchiveInput): ArchiveReader {
-  let passedBytes = 0
-  const window = fileWindow(input.fd)
+  const { file, name } = input
+  const window = fileWindow(file)
 
   function* members(): Generator<Member> {
     const end = findZipEnd(input)
-    const nextOffset = surveyZipDirectory(input, end)
-    for (const entry of iterateZipDirectory(input, end)) {
-      const { executable, index, path, sizeBytes } = entry
-      const next = nextOffset(entry.headerOffset)
-      const dataOffset = locateZipData(input.name, window, entry, next)
-      checkZipDescriptor(input.name, window, entry, dataOffset, next)
-      const data: ZipData = { input, window, entry, dataOffset }
-      if (entry.kind === 'directory') yield { kind: 'directory', index, path }
-      else if (entry.kind === 'symlink')
-        yield { kind: 'symlink', index, path, target: parseSymlinkTarget(path, linkTarget(data)) }
-      else {
-        const read = (fromBytes: number) => readZipData(data, fromBytes)
-        yield { kind: 'file', index, path, executable, sizeBytes, read }
+    for (const entry of surveyZipDirectory(input, end)) {
+      const { executable, headerOffset, index, kind, path, sizeBytes } = entry
+      file.pass(headerOffset)
+      // The list of members tells where each is: whoever knows which are stored passes over them.
+      const member = { index, offset: undefined, path }
+      const locate = (): ZipData => {
+        const dataOffset = locateZipData(name, window, entry)
+        return { input, window, entry, dataOffset }
       }
-      passedBytes += entry.compressedBytes
+      if (kind === 'file')
+        yield {
+          kind,
+          ...member,
+          executable,
+          sizeBytes,
+          read: (...from) => readZipData(locate(), ...from),
+        }
+      else {
+        const data = readSmall(locate())
+        if (kind === 'directory') yield { kind, ...member }
+        else yield { kind, ...member, target: parseSymlinkTarget(path, data) }
+      }
     }
+    file.pass(file.sizeBytes)
   }
   return {
     members: members(),
-    readBytes: () => passedBytes,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }
 
-function linkTarget(data: ZipData): Buffer {
+/** What a link or a directory has of data. */
+function readSmall(data: ZipData): Buffer {
   const { compressedBytes, path, sizeBytes } = data.entry
   if (Math.max(sizeBytes, compressedBytes) > 2 * MAX_LINK_TARGET_BYTES)
     throw memberError(

@@ -21,7 +21,7 @@ const OWNER_EXECUTE = 0o100
 /** What a header with everything applied describes; undefined where it is no entry of the tree. */
 export function tarMember(
   archive: string,
-  index: number,
+  place: Pick<Member, 'index' | 'offset'>,
   header: TarHeader & { readonly sizeBytes: number },
   read: FileMember['read'],
 ): Member | undefined {
@@ -44,19 +44,19 @@ export function tarMember(
   const { path } = name
   switch (kind) {
     case 'directory':
-      return { kind, index, path }
+      return { kind, ...place, path }
     case 'symbolic link':
-      return { kind: 'symlink', index, path, target: parseSymlinkTarget(path, header.linkName) }
+      return { kind: 'symlink', ...place, path, target: parseSymlinkTarget(path, header.linkName) }
     case 'hard link':
-      return { kind: 'link', index, path, target: parseLinkName(path, header.linkName) }
+      return { kind: 'link', ...place, path, target: parseLinkName(path, header.linkName) }
     case 'file':
       break
   }
   // The oldest format knows a directory by its name alone.
   if (name.slash && sizeBytes > 0) return refuse('has a directory’s name and a file’s data')
-  if (name.slash) return { kind: 'directory', index, path }
+  if (name.slash) return { kind: 'directory', ...place, path }
   if (header.mode === undefined) return refuse('has a mode that is no number')
-  return { kind, index, path, sizeBytes, executable: (header.mode & OWNER_EXECUTE) !== 0, read }
+  return { kind, ...place, path, sizeBytes, executable: (header.mode & OWNER_EXECUTE) !== 0, read }
 }
 
 function kindOf(type: string): 'file' | 'hard link' | 'symbolic link' | 'directory' | undefined {

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError } from '../../os/errno.ts'
 import type { Remote } from '../../os/thread.ts'
+import type { ArchiveFile } from './archive-file.ts'
 import {
   type Extracted,
   type ExtractionJob,
@@ -20,6 +21,7 @@ const MAX_BATCH_BYTES = 32 * 1024 * 1024
 /** Writes an archive's members into staging files and reports them, in the archive's order. */
 export async function writeMembers(
   archive: ArchiveReader,
+  file: Pick<ArchiveFile, 'passedBytes'>,
   job: ExtractionJob,
   parent: Remote<ExtractionParent>,
 ): Promise<void> {
@@ -33,7 +35,7 @@ export async function writeMembers(
   const flush = async (): Promise<void> => {
     await reported
     if (batch.length === 0) return
-    reported = parent.report(batch, archive.readBytes())
+    reported = parent.report(batch, file.passedBytes)
     // Its failure is met at the next flush.
     reported.catch(() => undefined)
     batch = []
@@ -48,12 +50,12 @@ export async function writeMembers(
     reservedBytes -= bytes
   }
   const writeSmall = async (member: FileMember): Promise<void> => {
-    const { executable, index, kind, path, sizeBytes } = member
+    const { executable, index, kind, offset, path, sizeBytes } = member
     await reserve(stagedBytes(sizeBytes))
     const stagingName = `${job.prefix}.${serial++}`
-    await writeFile(join(job.directory, stagingName), member.read(0), path)
+    await writeFile(join(job.directory, stagingName), member.read(0, noPrefix), path)
     batchBytes += sizeBytes
-    await report({ kind, index, path, executable, sizeBytes, stagingName })
+    await report({ kind, index, offset, path, executable, sizeBytes, stagingName })
   }
 
   for await (const member of archive.members) {
@@ -62,12 +64,14 @@ export async function writeMembers(
     else if (member.sizeBytes < LARGE_FILE_BYTES) await writeSmall(member)
     else {
       await flush()
-      await writeLarge(member, parent, { reserve, readBytes: () => archive.readBytes() })
+      await writeLarge(member, parent, { reserve, file })
     }
   }
   await flush()
   await reported
 }
+
+const noPrefix = (): Iterable<Buffer> => []
 
 async function writeFile(
   file: string,

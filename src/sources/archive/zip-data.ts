@@ -1,11 +1,13 @@
 import { crc32, createInflateRaw, inflateRawSync } from 'node:zlib'
 import { CkptdError } from '../../model/errors.ts'
 import { memberError } from './archive-error.ts'
-import { CHUNK_BYTES, readAt } from './file-chunks.ts'
+import { CHUNK_BYTES } from './file-chunks.ts'
 import type { FileWindow } from './file-window.ts'
 import { inflateRange } from './inflate-range.ts'
-import type { ArchiveInput } from './member.ts'
+import type { ArchiveInput, Prefix } from './member.ts'
+import type { PlacedEntry } from './zip-directory.ts'
 import { STORED, type ZipEntry } from './zip-entry.ts'
+import { checkZipDescriptor } from './zip-local.ts'
 
 /** Up to this size a member is read and inflated whole, in this thread, with two calls. */
 const WHOLE_BYTES = CHUNK_BYTES
@@ -14,34 +16,40 @@ const WHOLE_BYTES = CHUNK_BYTES
 export interface ZipData {
   readonly input: ArchiveInput
   readonly window: FileWindow
-  readonly entry: ZipEntry
+  readonly entry: PlacedEntry
   readonly dataOffset: number
 }
 
 /**
  * A member's bytes from an offset on. Its size and checksum are verified over all of them, and
  * that its compressed data ends where it should: the last piece is followed by an error or is
- * the last of exactly the right bytes.
+ * the last of exactly the right bytes. What is compressed is read from its beginning.
  */
 export function readZipData(
   data: ZipData,
   fromBytes: number,
+  prefix: Prefix,
 ): Iterable<Buffer> | AsyncIterable<Buffer> {
   const { sizeBytes, compressedBytes, method } = data.entry
   if (Math.max(sizeBytes, compressedBytes) <= WHOLE_BYTES)
     return [readWholeZipData(data).subarray(fromBytes)]
-  return verified(data, fromBytes, method === STORED ? storedPieces(data) : inflatedPieces(data))
+  if (method === STORED) return verified(data, fromBytes, storedPieces(data, fromBytes, prefix))
+  return verified(data, fromBytes, inflatedPieces(data))
 }
 
 /** All bytes of a small member, verified. */
-export function readWholeZipData({ input, window, entry, dataOffset }: ZipData): Buffer {
+export function readWholeZipData(data: ZipData): Buffer {
+  const { input, window, entry, dataOffset } = data
   const packed = window.bytes(dataOffset, entry.compressedBytes)
   // Some archivers call an empty file deflated and store nothing for it.
   const asItIs = entry.method === STORED || entry.compressedBytes === 0
   const bytes = asItIs ? packed : inflateWhole(input.name, entry, packed)
   if (bytes.length !== entry.sizeBytes) throw sizeError(input.name, entry)
   if (crc32(bytes) !== entry.crc) throw crcError(input.name, entry)
-  return bytes
+  // The window's bytes may be those of the descriptor next.
+  const own = asItIs ? Buffer.from(bytes) : bytes
+  checkZipDescriptor(input.name, window, entry, dataOffset)
+  return own
 }
 
 function inflateWhole(archive: string, entry: ZipEntry, packed: Buffer): Buffer {
@@ -58,7 +66,7 @@ function inflateWhole(archive: string, entry: ZipEntry, packed: Buffer): Buffer 
 }
 
 async function* verified(
-  { input, entry }: ZipData,
+  { input, window, entry, dataOffset }: ZipData,
   fromBytes: number,
   pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
 ): AsyncGenerator<Buffer> {
@@ -73,13 +81,20 @@ async function* verified(
   }
   if (at !== entry.sizeBytes) throw sizeError(input.name, entry)
   if (crc !== entry.crc) throw crcError(input.name, entry)
+  checkZipDescriptor(input.name, window, entry, dataOffset)
 }
 
-function* storedPieces({ input, entry, dataOffset }: ZipData): Generator<Buffer> {
+function* storedPieces(
+  { input, entry, dataOffset }: ZipData,
+  fromBytes: number,
+  prefix: Prefix,
+): Generator<Buffer> {
+  if (fromBytes > 0) yield* prefix()
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  for (let at = 0; at < entry.compressedBytes; ) {
+  for (let at = fromBytes; at < entry.compressedBytes; ) {
     const count = Math.min(CHUNK_BYTES, entry.compressedBytes - at)
-    const read = readAt(input.fd, buffer, dataOffset + at, count)
+    input.file.pass(dataOffset + at)
+    const read = input.file.read(buffer, dataOffset + at, count)
     if (read === 0) return
     at += read
     yield buffer.subarray(0, read)
@@ -89,7 +104,7 @@ function* storedPieces({ input, entry, dataOffset }: ZipData): Generator<Buffer>
 async function* inflatedPieces({ input, entry, dataOffset }: ZipData): AsyncGenerator<Buffer> {
   if (entry.compressedBytes === 0) throw endError(input.name, entry)
   const inflate = createInflateRaw({ chunkSize: CHUNK_BYTES })
-  const pieces = inflateRange(inflate, input.fd, dataOffset, dataOffset + entry.compressedBytes)
+  const pieces = inflateRange(inflate, input.file, dataOffset, dataOffset + entry.compressedBytes)
   try {
     for (let next = await pieces.next(); next.done !== true; next = await pieces.next())
       yield next.value

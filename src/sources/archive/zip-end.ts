@@ -1,6 +1,6 @@
 import { MAX_TREE_ENTRIES, MAX_ZIP_DIRECTORY_BYTES } from '../../model/limits.ts'
 import { archiveError } from './archive-error.ts'
-import { readAt } from './file-chunks.ts'
+import type { ArchiveFile } from './archive-file.ts'
 import type { ArchiveInput } from './member.ts'
 
 /** Where a zip's central directory lies, from its end records. */
@@ -24,10 +24,11 @@ const END64_BYTES = 56
  * could see different archives in one file; those are refused, and with them anything that
  * was put in front of a zip.
  */
-export function findZipEnd({ name, fd, sizeBytes }: ArchiveInput): ZipEnd {
+export function findZipEnd({ name, file }: ArchiveInput): ZipEnd {
+  const { sizeBytes } = file
   const tailBytes = Math.min(sizeBytes, END_BYTES + MAX_COMMENT_BYTES + LOCATOR_BYTES)
   const tail = Buffer.allocUnsafeSlow(tailBytes)
-  readAt(fd, tail, sizeBytes - tailBytes, tailBytes)
+  file.read(tail, sizeBytes - tailBytes, tailBytes)
   const found: number[] = []
   for (let at = tailBytes - END_BYTES; at >= 0; at--)
     if (
@@ -54,7 +55,7 @@ export function findZipEnd({ name, fd, sizeBytes }: ArchiveInput): ZipEnd {
   const locatorAt = at - LOCATOR_BYTES
   const hasLocator = locatorAt >= 0 && tail.readUInt32LE(locatorAt) === LOCATOR_SIGNATURE
   const wide = hasLocator
-    ? readEnd64(name, fd, endOffset - LOCATOR_BYTES, tail.subarray(locatorAt, at))
+    ? readEnd64(name, file, endOffset - LOCATOR_BYTES, tail.subarray(locatorAt, at))
     : undefined
   if (wide !== undefined)
     for (const key of ['entryCount', 'directoryBytes', 'directoryOffset'] as const) {
@@ -81,10 +82,10 @@ export function findZipEnd({ name, fd, sizeBytes }: ArchiveInput): ZipEnd {
   return end
 }
 
-function readEnd64(name: string, fd: number, locatorOffset: number, locator: Buffer) {
+function readEnd64(name: string, file: ArchiveFile, locatorOffset: number, locator: Buffer) {
   const recordOffset = number64(locator, 8)
   const record = Buffer.alloc(END64_BYTES)
-  const read = readAt(fd, record, recordOffset, END64_BYTES)
+  const read = file.read(record, recordOffset, END64_BYTES)
   if (
     locator.readUInt32LE(4) !== 0 ||
     locator.readUInt32LE(16) > 1 ||

@@ -1,8 +1,8 @@
 import { memberError } from './archive-error.ts'
 import type { FileWindow } from './file-window.ts'
-import { overlapError } from './zip-directory.ts'
+import { overlapError, type PlacedEntry } from './zip-directory.ts'
 import { number64 } from './zip-end.ts'
-import { FLAG_DESCRIPTOR, type ZipEntry } from './zip-entry.ts'
+import { FLAG_DESCRIPTOR } from './zip-entry.ts'
 import { applyZip64, IN_ZIP64 } from './zip-extra.ts'
 
 const SIGNATURE = 0x04034b50
@@ -13,12 +13,7 @@ const DESCRIPTOR_SIGNATURE = 0x08074b50
  * Where a member's data begins, once its local header agrees with the directory: a reader that
  * goes by the one must see the same members as a reader that goes by the other.
  */
-export function locateZipData(
-  archive: string,
-  window: FileWindow,
-  entry: ZipEntry,
-  nextOffset: number,
-): number {
+export function locateZipData(archive: string, window: FileWindow, entry: PlacedEntry): number {
   const disagree = (what: string): never => {
     throw memberError(archive, entry.path, `has two headers that disagree about its ${what}`)
   }
@@ -47,7 +42,7 @@ export function locateZipData(
 
   const dataOffset = entry.headerOffset + HEADER_BYTES + nameBytes + extraBytes
   const dataEnd = dataOffset + entry.compressedBytes
-  if (dataEnd > nextOffset) throw overlapError(archive, entry)
+  if (dataEnd > entry.nextOffset) throw overlapError(archive, entry)
   return dataOffset
 }
 
@@ -55,13 +50,12 @@ export function locateZipData(
 export function checkZipDescriptor(
   archive: string,
   window: FileWindow,
-  entry: ZipEntry,
+  entry: PlacedEntry,
   dataOffset: number,
-  nextOffset: number,
 ): void {
   if ((entry.flags & FLAG_DESCRIPTOR) === 0) return
   const from = dataOffset + entry.compressedBytes
-  const bytes = window.bytes(from, Math.min(24, nextOffset - from))
+  const bytes = window.bytes(from, Math.min(24, entry.nextOffset - from))
   const matches = (at: number, wide: boolean): boolean => {
     const width = wide ? 8 : 4
     if (at + 4 + 2 * width > bytes.length) return false

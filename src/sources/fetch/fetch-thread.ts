@@ -3,6 +3,7 @@ import { CkptdError } from '../../model/errors.ts'
 import { serveThread } from '../../os/thread.ts'
 import { createAddressGuard } from '../address-guard.ts'
 import type { FetchLimits } from '../limits.ts'
+import { confirmPin } from './confirm-pin.ts'
 import { connectionSlots } from './connection-slots.ts'
 import type { FetchContext } from './fetch-context.ts'
 import { guardedAgent, guardedDial } from './guarded-agent.ts'
@@ -19,6 +20,7 @@ import {
   type SmallFile,
   type SmallResult,
 } from './messages.ts'
+import type { Pin } from './pin.ts'
 import { fetchSmallFile } from './small-file.ts'
 import { transferOrigin } from './transfer-origin.ts'
 
@@ -106,6 +108,13 @@ export const fetchHandlers = {
         transfer.large.delete(request.id)
       }
     }),
+
+  /** Makes a `fetchLarge` reject with `cancelled`, once it writes no more. */
+  stopLarge: (id: number, file: number): void => transfers.get(id)?.large.get(file)?.stop(),
+
+  /** Whether a file whose parts were fetched is the pinned version still; throws if not. */
+  confirm: (id: number, href: string, pin: Pin): Promise<void> =>
+    run(id, (transfer) => confirmPin(transfer, { url: transfer.urlOf(href), pin, ranged: true })),
 
   /** The head of a file that is not fetched after all. */
   dropLarge: (id: number, file: number): void => {

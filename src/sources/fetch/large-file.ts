@@ -1,4 +1,5 @@
 import { CkptdError, toErrorRecord } from '../../model/errors.ts'
+import { arrivalAt } from '../archive/arrival.ts'
 import { displayUri } from '../display-uri.ts'
 import { confirmPin } from './confirm-pin.ts'
 import { networkFault } from './faults.ts'
@@ -17,6 +18,7 @@ import { TransientFault } from './transient-fault.ts'
 export interface LargeFetch {
   frontierBytes(): number
   setLimit(bytes: number): void
+  stop(): void
 }
 
 /** Asks for the beginning of a file until an answer pins it. */
@@ -55,8 +57,10 @@ export async function fetchLarge(
 ): Promise<LargeResult> {
   const limit = { bytes: request.limitBytes, changed: pulse() }
   using target = openStagingTarget(request.path, { create: false })
+  const stop = new AbortController()
   let frontierBytes = (): number => request.fromBytes
   register({
+    stop: () => stop.abort(new CkptdError('cancelled', 'the fetching was stopped')),
     frontierBytes: () => frontierBytes(),
     setLimit: (bytes) => {
       if (bytes <= limit.bytes) return
@@ -69,15 +73,33 @@ export async function fetchLarge(
     held?.first.answer.discard()
     held?.release()
   }
-  const { pin, sizeBytes } = request
+  const { part, pin, sizeBytes } = request
   const url = context.urlOf(request.href)
   try {
     if (request.ranged && sizeBytes !== undefined && pin.kind !== 'none') {
       const { fromBytes } = request
-      const file = { url, pin, sizeBytes, fromBytes, target, limit, held: usable }
+      const endBytes = part?.endBytes ?? sizeBytes
+      const arrival = part && arrivalAt(part.arrival)
+      const written = (): void => arrival?.reach(frontierBytes())
+      const signal = AbortSignal.any([context.signal, stop.signal])
+      const file = {
+        url,
+        pin,
+        sizeBytes,
+        fromBytes,
+        endBytes,
+        target,
+        limit,
+        held: usable,
+        written,
+        signal,
+      }
       await fetchRanges(context, file, (frontier) => {
         frontierBytes = frontier
       })
+      written()
+      // A part is confirmed by whoever puts it together with others.
+      if (part !== undefined) return { kind: 'whole', sizeBytes }
       await confirmPin(context, { url, pin, ranged: true })
       return { kind: 'whole', sizeBytes }
     }
@@ -93,6 +115,7 @@ export async function fetchLarge(
     await confirmPin(context, { url, pin, ranged: false })
     return { kind: 'whole', sizeBytes: at }
   } catch (error) {
+    if (stop.signal.aborted) throw stop.signal.reason
     if (error instanceof RangesRefused)
       return { kind: 'restart', plain: true, error: toErrorRecord(error.error) }
     if (error instanceof TransientFault)

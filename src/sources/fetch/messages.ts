@@ -41,6 +41,12 @@ export interface LargeRequest {
   readonly fromBytes: number
   /** No byte from here on may be asked for until a report's answer raises it. */
   readonly limitBytes: number
+  /** A part of the file alone, for somebody who reads it while it arrives. */
+  readonly part?: {
+    readonly endBytes: number
+    /** An `Arrival`'s memory. */
+    readonly arrival: SharedArrayBuffer
+  }
 }
 
 export type LargeResult =

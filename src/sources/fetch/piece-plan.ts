@@ -4,7 +4,7 @@ export interface Piece {
   readonly end: number
 }
 
-/** Which ranges of one file are yet to fetch. Knows no network and no disk. */
+/** Which ranges of one file, or of a part of it, are yet to fetch. Knows no network and no disk. */
 export interface PiecePlan {
   /** The lowest range that nobody fetches and that begins before `limitBytes`. */
   take(limitBytes: number): Piece | undefined
@@ -19,12 +19,12 @@ export interface PiecePlan {
 }
 
 /**
- * Pieces get smaller towards the end of the file, so that all connections end at about the
+ * Pieces get smaller towards the end, so that all connections end at about the
  * same time and a slow one holds back little.
  */
 export function piecePlan(
   fromBytes: number,
-  sizeBytes: number,
+  endBytes: number,
   limits: { connectionsPerFile: number; maxPieceBytes: number; minPieceBytes: number },
   /** Where the first piece ends, if that is given. */
   firstEndBytes?: number,
@@ -38,9 +38,9 @@ export function piecePlan(
   }
 
   const cut = (): Piece => {
-    const share = Math.ceil((sizeBytes - next) / (2 * limits.connectionsPerFile))
+    const share = Math.ceil((endBytes - next) / (2 * limits.connectionsPerFile))
     const length = Math.min(Math.max(share, limits.minPieceBytes), limits.maxPieceBytes)
-    const piece = { at: next, end: Math.min(sizeBytes, next + length) }
+    const piece = { at: next, end: Math.min(endBytes, next + length) }
     next = piece.end
     return piece
   }
@@ -48,7 +48,7 @@ export function piecePlan(
     take: (limitBytes) => {
       free.sort((a, b) => a.at - b.at)
       const lowest = free[0]?.at ?? next
-      if (lowest >= sizeBytes || lowest >= limitBytes) return undefined
+      if (lowest >= endBytes || lowest >= limitBytes) return undefined
       const piece = free.shift() ?? cut()
       taken.add(piece)
       return piece
@@ -64,7 +64,7 @@ export function piecePlan(
       for (const piece of free) frontier = Math.min(frontier, piece.at)
       return frontier
     },
-    hasFree: () => free.length > 0 || next < sizeBytes,
-    isComplete: () => next >= sizeBytes && free.length === 0 && taken.size === 0,
+    hasFree: () => free.length > 0 || next < endBytes,
+    isComplete: () => next >= endBytes && free.length === 0 && taken.size === 0,
   }
 }

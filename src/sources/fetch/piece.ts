@@ -104,6 +104,7 @@ function write(context: FetchContext, file: RangedFile, piece: Piece, bytes: Buf
   file.target.write(bytes, piece.at)
   piece.at += bytes.length
   context.receivedBytes += bytes.length
+  file.written()
 }
 
 function rangeHeaders(file: RangedFile, piece: Piece): Record<string, string> {

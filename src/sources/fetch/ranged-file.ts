@@ -15,7 +15,12 @@ export interface RangedFile {
   readonly pin: Pin
   readonly sizeBytes: number
   readonly fromBytes: number
+  /** Bytes from here on are not wanted. */
+  readonly endBytes: number
+  readonly signal: AbortSignal
   readonly target: StagingTarget
+  /** Called when bytes were written. */
+  readonly written: () => void
   readonly limit: FetchLimit
   /** The answer with the file's beginning, where it is at hand. */
   readonly held: HeldAnswer | undefined

@@ -19,10 +19,10 @@ export async function fetchRanges(
   watch: (frontierBytes: () => number) => void,
 ): Promise<void> {
   const { limits, slots } = context
-  const plan = piecePlan(file.fromBytes, file.sizeBytes, limits, file.held?.first.endBytes)
+  const plan = piecePlan(file.fromBytes, file.endBytes, limits, file.held?.first.endBytes)
   watch(() => plan.frontierBytes())
   const stop = new AbortController()
-  const signal = AbortSignal.any([context.signal, stop.signal])
+  const signal = AbortSignal.any([file.signal, stop.signal])
   let url = file.held?.first.answer.url ?? file.url
   let width: number = limits.connectionsPerFile
   let workers = 0
@@ -92,7 +92,9 @@ export async function fetchRanges(
       workers -= 1
     }
   }
-  start(file.held)
+  const { held } = file
+  file.signal.addEventListener('abort', () => held?.first.answer.discard(), { once: true })
+  start(held)
   widen()
   return ended.promise
 }

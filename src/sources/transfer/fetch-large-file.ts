@@ -24,6 +24,8 @@ export interface LargeFile {
   readonly onPinned: (pin: Pin, sizeBytes: number | undefined) => void
   /** Its own space; else it is reserved here. */
   readonly grant?: Grant
+  /** The answer with its beginning, where it is at hand. */
+  readonly head?: LargeHead
 }
 
 export interface FetchedFile {
@@ -41,8 +43,10 @@ export async function fetchLargeFile<T>(
   complete: (opened: IngestFile, fetched: FetchedFile) => Promise<T>,
 ): Promise<T> {
   let plain = false
+  let { head } = file
   for (let restarts = 0, shortages = 0; ; ) {
-    const ended: Ended<T> = await attempt(engine, file, plain, complete)
+    const ended: Ended<T> = await attempt(engine, file, head, plain, complete)
+    head = undefined
     if (ended.kind === 'complete') return ended.value
     if (ended.kind === 'parked') {
       await engine.space.park(ended.shortage, shortages++)
@@ -71,11 +75,12 @@ type Ended<T> =
 async function attempt<T>(
   engine: Engine,
   file: LargeFile,
+  first: LargeHead | undefined,
   plain: boolean,
   complete: (opened: IngestFile, fetched: FetchedFile) => Promise<T>,
 ): Promise<Ended<T>> {
   const { ingest, meter, session } = engine
-  const head = recordedHead(engine, file) ?? (await session.openLarge(file.href, plain))
+  const head = recordedHead(engine, file) ?? first ?? (await session.openLarge(file.href, plain))
   const { pin, sizeBytes } = head
   let opened: IngestFile | undefined
   try {
@@ -183,7 +188,7 @@ function describe(engine: Engine, file: LargeFile, head: LargeHead, durableBytes
     )
 }
 
-function refuseTooLarge(file: LargeFile, sizeBytes: number | undefined): void {
+export function refuseTooLarge(file: Pick<LargeFile, 'name'>, sizeBytes: number | undefined): void {
   if (sizeBytes !== undefined && sizeBytes > MAX_CHECKPOINT_BYTES)
     throw new CkptdError(
       'too_large',

@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import type { Ingest } from '../../../src/cache/ingest.ts'
 import type { Store } from '../../../src/cache/store.ts'
 import type { CkptdError } from '../../../src/model/errors.ts'
 import type { ArchiveFormat } from '../../../src/sources/archive/archive-format.ts'
+import { spooledArchive } from '../../../src/sources/archive/archive-source.ts'
 import { extractArchive } from '../../../src/sources/archive/extract.ts'
 import type {
   ExtractionProgress,
@@ -11,6 +13,7 @@ import type {
 } from '../../../src/sources/archive/extraction-request.ts'
 import { makeScratch, type Scratch } from '../../support/scratch.ts'
 import { beginIngest, openTestStore } from '../../support/store.ts'
+import { trickledArchive } from './trickled-archive.ts'
 
 /** A store in a scratch directory, for extractions one after another. */
 export interface Bench extends AsyncDisposable {
@@ -51,6 +54,8 @@ export async function openBench(): Promise<Bench> {
       }
       const { ingest } = beginIngest(store)
       const outcome = await extractInto(store, ingest, path, options)
+      if (options.request === undefined && options.format !== 'tar.gz')
+        await compareArriving(store, path, options, outcome)
       const names = readdirSync(ingest.directory)
       const strangers = names.filter((name) => !/^[0-9a-z]+-\d+(\.\d+)?$/.test(name))
       if (strangers.length > 0) throw new Error(`strange names in staging: ${strangers.join()}`)
@@ -63,6 +68,26 @@ export async function openBench(): Promise<Bench> {
       await scratch[Symbol.asyncDispose]()
     },
   }
+}
+
+/** The same archive must come to the same end when it is extracted while it arrives. */
+async function compareArriving(
+  store: Store,
+  path: string,
+  options: ExtractOptions,
+  whole: Outcome,
+): Promise<void> {
+  const sizeBytes = statSync(path).size
+  const { error, tree } = await extractInto(store, beginIngest(store).ingest, path, {
+    ...options,
+    request: { source: trickledArchive(path, sizeBytes) },
+  })
+  const [here, there] = [whole, { error, tree }].map((outcome) => ({
+    error: outcome.error?.message,
+    tree: outcome.tree,
+  }))
+  if (!isDeepStrictEqual(here, there))
+    throw new Error(`arriving, it ends otherwise: ${inspect({ here, there })}`)
 }
 
 export async function extractInto(
@@ -79,7 +104,7 @@ export async function extractInto(
     await extractArchive({
       format: options.format ?? 'tar',
       name: options.name ?? 'a.archive',
-      spool: { path, sizeBytes: statSync(path).size },
+      source: spooledArchive(path, statSync(path).size),
       ingest,
       reservation,
       log: (line) => void log.push(line),

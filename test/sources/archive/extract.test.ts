@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Ingest } from '../../../src/cache/ingest.ts'
 import type { Reservation } from '../../../src/cache/space.ts'
 import { CkptdError } from '../../../src/model/errors.ts'
+import { spooledArchive } from '../../../src/sources/archive/archive-source.ts'
 import { makeLoopImage } from '../../support/loop-image.ts'
 import { beginIngest, openTestStore } from '../../support/store.ts'
 import { tarArchive } from '../../support/tar-builder.ts'
@@ -45,9 +46,9 @@ describe('an extraction', () => {
   test('whose spool is gone says so', async () => {
     const { ingest } = beginIngest(bench.store)
     using reservation = await bench.store.space.reserve(0)
-    const spool = { path: bench.scratch.join('gone'), sizeBytes: 10 }
+    const source = spooledArchive(bench.scratch.join('gone'), 10)
     const { error } = await extractInto(bench.store, ingest, bench.scratch.path, {
-      request: { spool, reservation },
+      request: { source, reservation },
     })
     expect(error?.code).toBe('io_error')
   })
@@ -105,7 +106,8 @@ describe('a shortage of space is waited out', () => {
   test('where storing fails: what is not stored is extracted again', async () => {
     const { ingest } = beginIngest(bench.store)
     const archive = bench.scratch.join('short.tar')
-    writeFileSync(archive, small)
+    // Contents that no other test has stored: a file that is stored already is removed later.
+    writeFileSync(archive, tarArchive({ name: 'a', data: 'x2' }, { name: 'b', data: 'y2' }))
     let failures = 2
     const failing: Ingest = {
       ...ingest,
@@ -115,7 +117,7 @@ describe('a shortage of space is waited out', () => {
       request: { spaceRetryMs: 1 },
     })
     expect(error).toBeUndefined()
-    expect(treeOf(bench.store, ingest)).toEqual({ a: 'x', b: 'y' })
+    expect(treeOf(bench.store, ingest)).toEqual({ a: 'x2', b: 'y2' })
     expect(readdirSync(ingest.directory)).toEqual([])
   })
 
