@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeScratch, type Scratch } from '../support/scratch.ts'
@@ -26,6 +26,12 @@ beforeAll(async () => {
   for (let n = 0; n < 300; n++) put(`tree/sub/${n}.txt`, Buffer.from(`file ${n}`))
   for (let n = 0; n < 2; n++) put(`tree/large${n}.bin`, bytesOf(90 * MiB))
   execFileSync('tar', ['-C', scratch.join('www/tree'), '-cf', scratch.join('www/tree.tar'), '.'])
+  const pack = (program: string, ...args: string[]): void => {
+    execFileSync(program, [...args, 'tree', 'large.bin'], { cwd: scratch.join('www') })
+  }
+  pack('tar', '-cf', 'large.tar')
+  pack('zip', '-qr0', 'large.zip')
+  for (const name of ['large.tar', 'large.zip']) age(name)
 })
 afterAll(async () => {
   await nginx[Symbol.asyncDispose]()
@@ -35,6 +41,12 @@ afterAll(async () => {
 function put(path: string, bytes: Buffer): void {
   const file = scratch.join('www', path)
   writeFileSync(file, bytes)
+  age(path)
+}
+
+/** Files that were modified just now are not pinned by their time. */
+function age(path: string): void {
+  const file = scratch.join('www', path)
   const old = Date.now() / 1000 - 3600
   utimesSync(file, old, old)
 }
@@ -129,6 +141,26 @@ describe('after SIGKILL', () => {
     const again = await run('/tree/')
     expect(again.requests).toHaveLength(2)
     expect(again.tree).toEqual(second.tree)
+  })
+
+  test.each(['large.tar', 'large.zip'])('%s goes on within a large member', async (name) => {
+    rmSync(scratch.join('data'), { recursive: true, force: true })
+    // Of the large files the last one is under way when its second mark is recorded.
+    expect((await run(`/slow/${name}`, 'ingest.progress-flushed:4')).signal).toBe('SIGKILL')
+    const second = await run(`/slow/${name}`)
+    expect(second.tree['large.bin']).toBe(files['large.bin'])
+    expect(Object.keys(second.tree)).toHaveLength(305)
+    expect(second.log.join('\n')).toMatch(/Going on with large\.(tar|zip) at/)
+    // Neither the members before it nor what is durable of it comes again.
+    expect(second.sentBytes).toBeLessThan(size - 64 * MiB + 24 * MiB)
+  })
+
+  test('an archive that was overwritten meanwhile is an error, never a mixture', async () => {
+    rmSync(scratch.join('data'), { recursive: true, force: true })
+    put('other.tar', readFileSync(scratch.join('www/large.tar')))
+    expect((await run('/slow/other.tar', 'ingest.recorded:2')).signal).toBe('SIGKILL')
+    put('other.tar', readFileSync(scratch.join('www/tree.tar')))
+    expect((await run('/slow/other.tar')).error).toMatchObject({ code: 'origin_changed' })
   })
 
   test.each(['ingest.progress-flushed', 'ingest.recorded:2', 'transfer.extracted'])(
