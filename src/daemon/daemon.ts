@@ -4,7 +4,7 @@ import { readBootId } from '../os/boot-id.ts'
 import { createFetcher } from '../sources/fetcher.ts'
 import { createServer } from './api/server.ts'
 import { openCheckpoints } from './checkpoints.ts'
-import { cleanOutputs } from './clean-outputs.ts'
+import { keepOutputsClean } from './clean-outputs.ts'
 import type { Config } from './config.ts'
 import type { Context } from './context.ts'
 import { openWorkerFinishes } from './finish-worker.ts'
@@ -69,7 +69,7 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
     state: () => state,
   }
   transfers.resume()
-  await cleanOutputs(store, now())
+  const cleaned = keepOutputsClean({ store, now, log }, stopping.signal)
 
   const server = await createServer(context)
   await server.ready()
@@ -102,6 +102,7 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
     finishes.settle(),
     removals.settle(),
     reconciled,
+    cleaned,
   ])
   await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())])
   clearInterval(tick)
