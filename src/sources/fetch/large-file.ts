@@ -7,6 +7,7 @@ import { type FetchContext, patienceOf, respectHost } from './fetch-context.ts'
 import { firstAnswer } from './first-answer.ts'
 import type { HeldAnswer } from './held-answer.ts'
 import type { LargeHead, LargeRequest, LargeResult } from './messages.ts'
+import type { PiecePlan } from './piece-plan.ts'
 import { pulse } from './pulse.ts'
 import { type FetchLimit, RangesRefused } from './ranged-file.ts'
 import { fetchRanges } from './ranges.ts'
@@ -17,6 +18,7 @@ import { TransientFault } from './transient-fault.ts'
 /** A large file under way, for reports. */
 export interface LargeFetch {
   frontierBytes(): number
+  arrivedBytes(): number
   setLimit(bytes: number): void
   stop(): void
 }
@@ -58,10 +60,15 @@ export async function fetchLarge(
   const limit = { bytes: request.limitBytes, changed: pulse() }
   using target = openStagingTarget(request.path, { create: false })
   const stop = new AbortController()
-  let frontierBytes = (): number => request.fromBytes
+  const nothing = (): number => request.fromBytes
+  let plan: Pick<PiecePlan, 'frontierBytes' | 'arrivedBytes'> = {
+    frontierBytes: nothing,
+    arrivedBytes: nothing,
+  }
   register({
     stop: () => stop.abort(new CkptdError('cancelled', 'the fetching was stopped')),
-    frontierBytes: () => frontierBytes(),
+    frontierBytes: () => plan.frontierBytes(),
+    arrivedBytes: () => plan.arrivedBytes(),
     setLimit: (bytes) => {
       if (bytes <= limit.bytes) return
       limit.bytes = bytes
@@ -80,7 +87,7 @@ export async function fetchLarge(
       const { fromBytes } = request
       const endBytes = part?.endBytes ?? sizeBytes
       const arrival = part && arrivalAt(part.arrival)
-      const written = (): void => arrival?.reach(frontierBytes())
+      const written = (): void => arrival?.reach(plan.frontierBytes())
       const signal = AbortSignal.any([context.signal, stop.signal])
       const file = {
         url,
@@ -94,8 +101,8 @@ export async function fetchLarge(
         written,
         signal,
       }
-      await fetchRanges(context, file, (frontier) => {
-        frontierBytes = frontier
+      await fetchRanges(context, file, (ranges) => {
+        plan = ranges
       })
       written()
       // A part is confirmed by whoever puts it together with others.
@@ -106,7 +113,7 @@ export async function fetchLarge(
     if (usable === undefined)
       throw new CkptdError('internal', 'a file without ranges has no answer to read')
     let at = 0
-    frontierBytes = () => at
+    plan = { frontierBytes: () => at, arrivedBytes: () => at }
     await drainWhole(context, usable, limit, (chunk) => {
       target.write(chunk, at)
       at += chunk.length

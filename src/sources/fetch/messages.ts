@@ -66,8 +66,8 @@ export interface ListedEntry {
 }
 
 export interface Report {
-  /** How far each large file reaches without a gap, by its id. */
-  readonly frontiers: readonly (readonly [id: number, bytes: number])[]
+  /** Of each large file, by its id: how far it reaches without a gap, and what has arrived of it. */
+  readonly frontiers: readonly (readonly [id: number, bytes: number, arrivedBytes: number])[]
   readonly transfers: readonly TransferReport[]
 }
 

@@ -13,6 +13,8 @@ export interface PiecePlan {
   finish(piece: Piece): void
   /** All bytes before it have arrived. */
   frontierBytes(): number
+  /** What has arrived wherever, with all that lies before the first range. */
+  arrivedBytes(): number
   isComplete(): boolean
   /** Whether there is a range that nobody fetches. */
   hasFree(): boolean
@@ -63,6 +65,11 @@ export function piecePlan(
       for (const piece of taken) frontier = Math.min(frontier, piece.at)
       for (const piece of free) frontier = Math.min(frontier, piece.at)
       return frontier
+    },
+    arrivedBytes: () => {
+      let arrived = next
+      for (const { at, end } of [...taken, ...free]) arrived -= end - at
+      return arrived
     },
     hasFree: () => free.length > 0 || next < endBytes,
     isComplete: () => next >= endBytes && free.length === 0 && taken.size === 0,

@@ -1,7 +1,7 @@
 import { type FetchContext, patienceOf, respectHost } from './fetch-context.ts'
 import type { HeldAnswer } from './held-answer.ts'
 import { fetchPiece } from './piece.ts'
-import { piecePlan } from './piece-plan.ts'
+import { type PiecePlan, piecePlan } from './piece-plan.ts'
 import { rangeConnection } from './range-connection.ts'
 import type { RangedFile } from './ranged-file.ts'
 import { TransientFault } from './transient-fault.ts'
@@ -16,11 +16,11 @@ const PIECES_PER_NEW_CONNECTION = 8
 export async function fetchRanges(
   context: FetchContext,
   file: RangedFile,
-  watch: (frontierBytes: () => number) => void,
+  watch: (plan: Pick<PiecePlan, 'frontierBytes' | 'arrivedBytes'>) => void,
 ): Promise<void> {
   const { limits, slots } = context
   const plan = piecePlan(file.fromBytes, file.endBytes, limits, file.held?.first.endBytes)
-  watch(() => plan.frontierBytes())
+  watch(plan)
   const stop = new AbortController()
   const signal = AbortSignal.any([file.signal, stop.signal])
   let url = file.held?.first.answer.url ?? file.url

@@ -6,6 +6,7 @@ import { formatBytes } from '../../model/size-text.ts'
 import { isShortage } from '../archive/space-waiter.ts'
 import type { LargeHead, LargeResult } from '../fetch/messages.ts'
 import type { Pin } from '../fetch/pin.ts'
+import type { OnFrontier } from '../fetcher.ts'
 import { MAX_RESTARTS } from '../limits.ts'
 import type { Engine } from './engine.ts'
 import { encodeVersion, newUnpinnedVersion, parseVersion } from './file-version.ts'
@@ -137,11 +138,11 @@ async function fetchInto(
   try {
     await limit.ready
     let takenBytes = fromBytes
-    const onFrontier = (bytes: number): number => {
+    const onFrontier: OnFrontier = (bytes, arrivedBytes) => {
       grant?.take(bytes - takenBytes)
       takenBytes = bytes
       refuseLongStream(engine, file, bytes)
-      meter.setPart(file.key, bytes)
+      meter.setPart(file.key, arrivedBytes)
       opened.advance(bytes).catch(engine.fail)
       return limit.at(bytes, opened.hashedBytes)
     }
@@ -178,6 +179,8 @@ function describe(engine: Engine, file: LargeFile, head: LargeHead, durableBytes
   if (durableBytes > 0)
     engine.log(`Going on with ${file.name} at ${formatBytes(durableBytes)} of ${size}`)
   else if (head.ranged) engine.log(`Fetching ${file.name} (${size}) in parts`)
+  else if ((head.sizeBytes ?? Infinity) <= engine.limits.smallFileBytes)
+    engine.log(`Fetching ${file.name} (${size})`)
   else {
     const why = head.pin.kind === 'none' ? head.pin.why : 'the server does not send parts of it'
     engine.log(`Fetching ${file.name} (${size}) as one stream that cannot be resumed: ${why}`)
