@@ -136,7 +136,7 @@ function openSqlite(path: string, readonly: boolean): Sqlite.Database {
       migrate(db)
     }
     db.pragma('foreign_keys = ON')
-    db.pragma('cache_size = -16000')
+    db.pragma('cache_size = -4000')
     return db
   } catch (error) {
     db?.close()

@@ -120,7 +120,7 @@ export function startThread<H extends Handlers>(
     worker = new Worker(module, {
       name: options.name,
       workerData: options.data,
-      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
+      resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 256 },
     })
     worker.on('message', (message: Message) => {
       if (message.kind === 'ready') ready.resolve()

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../../src/agent-protocol/checkpoint.ts'
 import { makeScratch, type Scratch } from './scratch.ts'
 
 /** What is shipped: `make test` builds it first. */
-const ENTRY = fileURLToPath(new URL('../../dist/daemon/ckptd.js', import.meta.url))
+const CKPTD = fileURLToPath(new URL('../../bin/ckptd', import.meta.url))
 
 /** A real `ckptd serve` (supervisor, daemon and mount helper) in a scratch directory. */
 export interface TestDaemon extends AsyncDisposable {
@@ -51,9 +51,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
 
   const start = async (): Promise<void> => {
     child = spawn(
-      process.execPath,
+      CKPTD,
       [
-        ENTRY,
         'serve',
         '--data-dir',
         dataDir,
