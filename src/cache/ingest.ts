@@ -94,6 +94,8 @@ export interface StagedFile {
   readonly sha256?: Sha256
   /** A worker's own file: linked, never trusted. */
   readonly foreign?: boolean
+  /** Told from time to time how much of a large file is hashed. */
+  readonly onHashed?: (bytes: number) => void
 }
 
 export interface IngestContext {
@@ -204,6 +206,7 @@ export function openIngest(
         ...(file.sha256 === undefined ? {} : { sha256: file.sha256 }),
       },
       foreign: file.foreign ?? false,
+      ...(file.onHashed === undefined ? {} : { onHashed: file.onHashed }),
     })
 
   const ingest: Ingest = {

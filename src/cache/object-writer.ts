@@ -13,6 +13,7 @@ import type { StoreThreads } from './store-threads.ts'
 import type { PlaceRequest } from './thread/place-files.ts'
 import type { SealRequest, SealResult } from './thread/seal-files.ts'
 import type { StoreHandlers } from './thread/store-thread.ts'
+import { TURN_BYTES } from './thread/turn.ts'
 
 /** A whole file on its way into the store. */
 export interface IncomingFile {
@@ -30,6 +31,8 @@ export interface IncomingFile {
   readonly knownSha256?: Sha256
   /** A worker's own file: it is linked and stays where it is, and its inode is not trusted. */
   readonly foreign?: boolean
+  /** Told from time to time how much of a large file is hashed. */
+  readonly onHashed?: (bytes: number) => void
 }
 
 export interface ObjectWriter {
@@ -57,6 +60,7 @@ const BATCHES_PER_THREAD = 2
 
 interface Waiting {
   readonly file: IncomingFile
+  readonly watch: number | undefined
   readonly resolve: (stored: StoredFile) => void
   readonly reject: (error: Error) => void
 }
@@ -101,10 +105,7 @@ export function objectWriter(
     failpoint('ingest.written')
     const { remote, release } = threads.acquire()
     try {
-      const results = await remote.sealFiles(
-        batch.map(({ file }) => sealRequest(file)),
-        ownDirtyBytes,
-      )
+      const results = await remote.sealFiles(batch.map(sealRequest), ownDirtyBytes)
       const sealed: Sealed[] = []
       for (const [index, waiting] of batch.entries()) {
         const result = results[index]
@@ -231,14 +232,21 @@ export function objectWriter(
       database.objects.setState(row.id, 'deleting')
   }
 
+  const enqueue = (file: IncomingFile, watch?: number): Promise<StoredFile> =>
+    new Promise((resolve, reject) => {
+      queue.push({ file, watch, resolve, reject })
+      ownDirtyBytes += file.sizeHintBytes
+      // Files of one turn of the event loop go together.
+      if (queue.length === 1) setImmediate(pump)
+    })
+
   return {
-    put: (file) =>
-      new Promise((resolve, reject) => {
-        queue.push({ file, resolve, reject })
-        ownDirtyBytes += file.sizeHintBytes
-        // Files of one turn of the event loop go together.
-        if (queue.length === 1) setImmediate(pump)
-      }),
+    put: async (file) => {
+      const { onHashed, sizeHintBytes } = file
+      if (onHashed === undefined || sizeHintBytes <= TURN_BYTES) return enqueue(file)
+      using watched = threads.watchHashing(onHashed)
+      return await enqueue(file, watched.watch)
+    },
     isClaimed: (key) => claims.has(keyText(key)),
     withoutNaming: async (key, work) => {
       const text = keyText(key)
@@ -281,11 +289,12 @@ function takeBatch(queue: Waiting[]): Waiting[] {
   return queue.splice(0, count)
 }
 
-function sealRequest(file: IncomingFile): SealRequest {
+function sealRequest({ file, watch }: Waiting): SealRequest {
   return {
     path: file.file,
     executable: file.executable,
     foreign: file.foreign ?? false,
+    ...(watch === undefined ? {} : { watch }),
     ...(file.copyFrom === undefined ? {} : { copyFrom: file.copyFrom }),
     ...(file.expected?.sizeBytes === undefined ? {} : { sizeBytes: file.expected.sizeBytes }),
     ...(file.expected?.sha256 === undefined ? {} : { sha256: file.expected.sha256 }),

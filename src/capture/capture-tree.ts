@@ -43,9 +43,9 @@ export async function captureTree(context: {
     leftOut += 1
     if (leftOut <= MAX_NAMED) log(`Left out: ${why}`)
   }
-  const done = (file: WalkedFile): void => {
-    progress.filesDone += 1
-    progress.bytesDone += file.sizeBytes
+  const done = (files: number, bytes: number): void => {
+    progress.filesDone += files
+    progress.bytesDone += bytes
     context.onProgress(progress)
   }
 
@@ -55,8 +55,14 @@ export async function captureTree(context: {
   const store = async (file: WalkedFile): Promise<void> => {
     try {
       const { path, sizeBytes, executable } = file
-      await ingest.storeFile({ path, sizeBytes, executable, file: join(root, path), foreign: true })
-      done(file)
+      let hashedBytes = 0
+      const onHashed = (bytes: number): void => {
+        done(0, bytes - hashedBytes)
+        hashedBytes = bytes
+      }
+      const staged = { path, sizeBytes, executable, file: join(root, path), foreign: true }
+      await ingest.storeFile({ ...staged, onHashed })
+      done(1, sizeBytes - hashedBytes)
     } catch (error) {
       failure ??= error instanceof Error ? error : new Error(String(error))
     }
@@ -69,7 +75,7 @@ export async function captureTree(context: {
       if (entry.kind === 'left-out') leave(entry.why)
       else if (entry.kind === 'directory') ingest.addDirectory(entry.path)
       else if (ingest.hasStored(entry.path)) {
-        if (entry.kind === 'file') done(entry)
+        if (entry.kind === 'file') done(1, entry.sizeBytes)
       } else if (entry.kind === 'symlink') ingest.addSymlink(entry.path, entry.target)
       else files.push(entry)
     }

@@ -14,7 +14,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Store } from '../../src/cache/store.ts'
-import { captureTree } from '../../src/capture/capture-tree.ts'
+import { type CaptureProgress, captureTree } from '../../src/capture/capture-tree.ts'
 import type { CheckpointId } from '../../src/model/ids.ts'
 import { assertStoreInvariants } from '../support/invariants.ts'
 import { beginIngest } from '../support/store.ts'
@@ -42,23 +42,38 @@ async function capture(
   id = beginIngest(store, { kind: 'capture' }).id,
 ) {
   const lines: string[] = []
+  const progress: CaptureProgress[] = []
   const { leftOut } = await captureTree({
     ingest: store.openIngest(id, 'host'),
     threads: store.threads,
     root,
     log: (line) => lines.push(line),
-    onProgress: () => undefined,
+    onProgress: (now) => progress.push({ ...now }),
     signal: new AbortController().signal,
   })
   await store.publisher.publish(id, 0)
   await store.removal.dropIngest(id)
-  return { id, leftOut, lines }
+  return { id, leftOut, lines, progress }
 }
 
 const objectOf = (store: Store, content: string): string =>
   store.layout.object({ domain: 'host', sha256: digestOf(content), executable: false, copy: 0 })
 
 describe('capturing an output', () => {
+  it('tells how far it is within a large file, too', async () => {
+    const root = makeOutput()
+    const sizeBytes = 100 * 1024 * 1024
+    writeFileSync(join(root, 'large'), '')
+    truncateSync(join(root, 'large'), sizeBytes)
+    writeFileSync(join(root, 'small'), 'x')
+    const { progress } = await capture(shared.store, root)
+    expect(progress.at(-1)).toEqual({ filesDone: 2, bytesDone: sizeBytes + 1 })
+    const within = progress.filter(({ bytesDone }) => bytesDone > 1 && bytesDone < sizeBytes)
+    expect(within.length).toBeGreaterThan(3)
+    const bytes = progress.map(({ bytesDone }) => bytesDone)
+    expect(bytes).toEqual(bytes.toSorted((a, b) => a - b))
+  })
+
   it('links its files into the store and copies no byte', async () => {
     const { store } = shared
     const root = makeOutput()

@@ -26,7 +26,12 @@ export interface SealRequest {
   readonly foreign?: boolean
   /** Absolute: somebody's file, which stays theirs. `path` is made from its bytes. */
   readonly copyFrom?: string
+  /** By which `onHashed` is told how far it is, where it is large. */
+  readonly watch?: number
 }
+
+/** Told between two turns how many bytes of a watched file are hashed. */
+export type OnHashed = (watch: number, bytes: number) => void
 
 export type SealResult =
   | {
@@ -50,6 +55,7 @@ export type SealResult =
 export async function sealFiles(
   requests: readonly SealRequest[],
   ownDirtyBytes: number,
+  onHashed: OnHashed,
 ): Promise<SealResult[]> {
   const open: { fd: number; index: number; request: SealRequest }[] = []
   const results: SealResult[] = []
@@ -58,7 +64,7 @@ export async function sealFiles(
       try {
         const fd = openRequest(request)
         open.push({ fd, index, request })
-        results.push({ ok: true, ...(await sealFile(fd, request)) })
+        results.push({ ok: true, ...(await sealFile(fd, request, onHashed)) })
       } catch (error) {
         if (request.copyFrom !== undefined) tryUnlinkSync(request.path)
         results.push({
@@ -123,18 +129,23 @@ function tryMarkSuspect(fd: number): boolean {
 
 type Sealed = Omit<SealResult & { ok: true }, 'ok'>
 
-async function sealFile(fd: number, request: SealRequest): Promise<Sealed> {
-  if (request.copyFrom === undefined) return sealFrom(fd, request)
+async function sealFile(fd: number, request: SealRequest, onHashed: OnHashed): Promise<Sealed> {
+  if (request.copyFrom === undefined) return sealFrom(fd, request, onHashed)
   const source = openForeign(request.copyFrom)
   try {
-    return await sealFrom(source, request, fd)
+    return await sealFrom(source, request, onHashed, fd)
   } finally {
     closeSync(source)
   }
 }
 
 /** Seals a file, or the copy that is made of it where there is a descriptor for one. */
-async function sealFrom(fd: number, request: SealRequest, copyFd?: number): Promise<Sealed> {
+async function sealFrom(
+  fd: number,
+  request: SealRequest,
+  onHashed: OnHashed,
+  copyFd?: number,
+): Promise<Sealed> {
   const path = request.copyFrom ?? request.path
   const before = fstatSync(fd)
   if (!before.isFile()) throw new CkptdError('io_error', `${path} is no regular file`)
@@ -147,7 +158,11 @@ async function sealFrom(fd: number, request: SealRequest, copyFd?: number): Prom
       'digest_mismatch',
       `${sizeBytes} bytes arrived where ${request.sizeBytes} were expected`,
     )
-  const sha256 = request.knownSha256 ?? (await hashFile(fd, path, sizeBytes, copyFd))
+  const { watch } = request
+  const tell = (bytes: number): void => {
+    if (watch !== undefined) onHashed(watch, bytes)
+  }
+  const sha256 = request.knownSha256 ?? (await hashFile(fd, path, sizeBytes, copyFd, tell))
   if (request.sha256 !== undefined && request.sha256 !== sha256)
     throw new CkptdError(
       'digest_mismatch',
@@ -171,6 +186,7 @@ async function hashFile(
   path: string,
   sizeBytes: number,
   copyFd: number | undefined,
+  tell: (bytes: number) => void,
 ): Promise<Sha256> {
   const hash = createHash('sha256')
   for (let at = 0; at < sizeBytes; ) {
@@ -179,6 +195,7 @@ async function hashFile(
     if (reached < end) throw new CkptdError('io_error', `${path} became shorter while it was read`)
     if (end < sizeBytes) {
       if (copyFd !== undefined) startWriteback(copyFd, at, end - at)
+      tell(end)
       await turn()
     }
     at = end

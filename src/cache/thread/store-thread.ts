@@ -12,7 +12,7 @@ import { followHandlers } from './follow.ts'
 import { placeFiles, unplaceFiles } from './place-files.ts'
 import { removeTree } from './remove-tree.ts'
 import { scanHandlers } from './scan.ts'
-import { sealFiles } from './seal-files.ts'
+import { type SealRequest, type SealResult, sealFiles } from './seal-files.ts'
 import { verifyObject } from './verify-objects.ts'
 import { walkHandlers } from './walk.ts'
 
@@ -21,11 +21,13 @@ export const storeHandlers = {
   ...followHandlers,
   ...scanHandlers,
   ...walkHandlers,
-  sealFiles,
   placeFiles,
   unplaceFiles,
   verifyObject,
   removeTree,
+
+  sealFiles: (requests: readonly SealRequest[], ownDirtyBytes: number): Promise<SealResult[]> =>
+    sealFiles(requests, ownDirtyBytes, (watch, bytes) => void parent.hashed(watch, bytes)),
 
   buildView: (request: ViewRequest): Promise<void> => buildView(request, parent),
 
@@ -65,6 +67,12 @@ export const storeHandlers = {
 }
 
 export type StoreHandlers = typeof storeHandlers
+
+/** What the threads of the store call. */
+export type StoreParent = CopyKeeper & {
+  /** How far a watched file is hashed, in bytes. */
+  hashed: (watch: number, bytes: number) => void
+}
 
 /** What was being done, for the message of a failure that a handler has no better words for. */
 const DOING: { readonly [K in keyof StoreHandlers]: string } = {
@@ -108,4 +116,4 @@ function withFileErrors(handlers: Handlers): Handlers {
 }
 
 watchFilesystem((workerData as { directory: string }).directory)
-const parent = serveThread<CopyKeeper>(withFileErrors(storeHandlers))
+const parent = serveThread<StoreParent>(withFileErrors(storeHandlers))
