@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs'
 
 /**
  * The places where a process can die between two steps that must not be torn apart. The crash
- * tests go through all of them, and the list in docs/invariants.md names each.
+ * tests go through all of them.
  */
 export const FAILPOINTS = [
   'ingest.written',
