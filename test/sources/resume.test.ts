@@ -150,7 +150,7 @@ describe('after SIGKILL', () => {
     const second = await run(`/slow/${name}`)
     expect(second.tree['large.bin']).toBe(files['large.bin'])
     expect(Object.keys(second.tree)).toHaveLength(305)
-    expect(second.log.join('\n')).toMatch(/Going on with large\.(tar|zip) at/)
+    expect(second.log.join('\n')).toMatch(/Going on with large\.(tar|zip) /)
     // Neither the members before it nor what is durable of it comes again.
     expect(second.sentBytes).toBeLessThan(size - 64 * MiB + 24 * MiB)
   })

@@ -17,19 +17,22 @@ const WINDOWS = 8
 /** The least window that is worth going on with. */
 const LEAST_WINDOW_BYTES = 1024 * 1024
 
-/** Before a part begins again the first time; doubled each time. */
+/** Before a part is asked for again the first time; doubled each time. */
 const RESTART_PAUSE_MS = 500
-
-interface Part {
-  readonly arrival: Arrival
-  stopped: boolean
-  /** Of its request under way. */
-  id?: number
-}
 
 export interface ArrivingArchive extends ArchiveSource {
   /** The server answered otherwise than with parts of the pinned version. */
   readonly partsRefused: boolean
+}
+
+/** What the readings of one archive share. */
+interface Context {
+  readonly engine: Engine
+  readonly name: string
+  readonly record: ArchiveRecord
+  /** The answer with the archive's beginning, until it is used. */
+  headId: number | undefined
+  partsRefused: boolean
 }
 
 /**
@@ -44,115 +47,140 @@ export function arrivingArchive(
   /** The answer with the archive's beginning, where it is at hand. */
   head?: LargeHead,
 ): ArrivingArchive {
-  const { ingest, limits, session, space } = engine
-  const { pin, sizeBytes } = record.version
-  const wantedWindow = Math.min(
-    limits.windowBytes,
-    Math.max(SMALL_WINDOW_BYTES, Math.floor(sizeBytes / WINDOWS)),
-  )
-  let partsRefused = false
-  let held = head?.id
-
-  const takeId = (offset: number): number => {
-    const id = offset === 0 ? held : undefined
-    if (id === undefined) return session.newId()
-    held = undefined
-    return id
+  const context: Context = { engine, name, record, headId: head?.id, partsRefused: false }
+  return {
+    sizeBytes: record.version.sizeBytes,
+    version: JSON.stringify(record.version),
+    arrives: true,
+    open: () => openArriving(context),
+    stored: (place) => record.setPlace(place),
+    get partsRefused() {
+      return context.partsRefused
+    },
   }
-  const openOnce = async (): Promise<OpenArchive> => {
-    const grant = await space.reserve(0)
-    const windowBytes = await space.grow(grant, wantedWindow, LEAST_WINDOW_BYTES)
-    const file = await openUnnamed(ingest).catch((error: unknown) => {
-      grant[Symbol.dispose]()
-      throw error
-    })
-    const { promise: failed, reject: fail } = Promise.withResolvers<never>()
-    failed.catch(() => undefined)
-    let part: Part | undefined
-    let closed = false
-    /** One part after another: what was stopped has ended before the next one begins. */
-    let turn: Promise<void> = Promise.resolve()
+}
 
-    const begin = async (offset: number, endBytes: number, arrival: Arrival): Promise<void> => {
-      if (closed) return arrival.stop()
-      const own: Part = { arrival, stopped: false }
-      part = own
-      try {
-        await fetchPart(own, offset, endBytes)
-      } catch (error) {
-        // Whoever stopped it has the bytes from elsewhere.
-        if (!own.stopped) fail(error)
-      }
-    }
-    const fetchPart = async (own: Part, offset: number, endBytes: number): Promise<void> => {
-      const { arrival } = own
-      const limitAt = (): number => {
-        const { positionBytes } = arrival
-        const grown = FIRST_WINDOW_BYTES + WINDOW_GROWTH * (positionBytes - offset)
-        return positionBytes + Math.min(windowBytes, grown)
-      }
-      for (let restarts = 0; !own.stopped; restarts++) {
-        const fromBytes = arrival.reachedBytes
-        const id = takeId(fromBytes)
-        own.id = id
-        const result = await session.fetchLarge(
-          {
-            id,
-            href: '',
-            path: `/proc/self/fd/${file.fd}`,
-            pin,
-            sizeBytes,
-            ranged: true,
-            fromBytes,
-            limitBytes: limitAt(),
-            part: { endBytes, arrival: arrival.memory },
-          },
-          limitAt,
-        )
-        if (result.kind !== 'restart') return
-        const error = fromErrorRecord(result.error)
-        partsRefused = result.plain
-        if (result.plain || restarts === MAX_RESTARTS) throw error
-        engine.log(`${name} goes on at byte ${arrival.reachedBytes}: ${error.message}`)
-        await sleep(RESTART_PAUSE_MS * 2 ** restarts, undefined, { signal: engine.signal })
-      }
-    }
-    const stopPart = (): void => {
-      if (part === undefined) return
-      part.stopped = true
-      if (part.id !== undefined && !engine.signal.aborted)
-        session.stopLarge(part.id).catch(engine.fail)
-    }
-    return {
-      path: `/proc/self/fd/${file.fd}`,
-      from: record.place(),
-      arriving: {
-        failed,
-        want: (offset, endOffset, arrival) => {
-          stopPart()
-          turn = turn.then(() => begin(offset, endOffset, arrival))
-        },
-        stop: () => {
-          closed = true
-          part?.arrival.stop()
-          stopPart()
-        },
-      },
-      [Symbol.asyncDispose]: async () => {
-        await turn
-        await file.close()
-        grant[Symbol.dispose]()
-      },
+interface Part {
+  readonly startOffset: number
+  readonly endOffset: number
+  readonly arrival: Arrival
+  stopped: boolean
+  /** Of its request under way. */
+  requestId?: number
+}
+
+async function openArriving(context: Context): Promise<OpenArchive> {
+  const { engine, record } = context
+  const window = await reserveWindow(context)
+  const file = await openUnnamed(engine.ingest).catch((error: unknown) => {
+    window[Symbol.dispose]()
+    throw error
+  })
+  const path = `/proc/self/fd/${file.fd}`
+  const { promise: failed, reject: fail } = Promise.withResolvers<never>()
+  failed.catch(() => undefined)
+  let part: Part | undefined
+  let closed = false
+  /** One part after another: what was stopped has ended before the next one begins. */
+  let turn: Promise<void> = Promise.resolve()
+
+  const stopPart = (): void => {
+    if (part === undefined) return
+    part.stopped = true
+    if (part.requestId !== undefined && !engine.signal.aborted)
+      engine.session.stopLarge(part.requestId).catch(engine.fail)
+  }
+  const begin = async (own: Part): Promise<void> => {
+    if (closed) return own.arrival.stop()
+    part = own
+    try {
+      await fetchPart(context, own, path, window.bytes)
+    } catch (error) {
+      // Whoever stopped it has the bytes from elsewhere.
+      if (!own.stopped) fail(error)
     }
   }
   return {
-    sizeBytes,
-    version: JSON.stringify(record.version),
-    arrives: true,
-    open: openOnce,
-    stored: (place) => record.setPlace(place),
-    get partsRefused() {
-      return partsRefused
+    path,
+    from: record.place(),
+    arriving: {
+      failed,
+      want: (startOffset, endOffset, arrival) => {
+        stopPart()
+        turn = turn.then(() => begin({ startOffset, endOffset, arrival, stopped: false }))
+      },
+      stop: () => {
+        closed = true
+        part?.arrival.stop()
+        stopPart()
+      },
+    },
+    [Symbol.asyncDispose]: async () => {
+      await turn
+      await file.close()
+      window[Symbol.dispose]()
     },
   }
+}
+
+/** Space for what is there ahead of the reader; waits where there is none. */
+async function reserveWindow({
+  engine: { limits, space },
+  record: { version },
+}: Context): Promise<{ readonly bytes: number } & Disposable> {
+  const share = Math.max(SMALL_WINDOW_BYTES, Math.floor(version.sizeBytes / WINDOWS))
+  const wanted = Math.min(limits.windowBytes, share)
+  const grant = await space.reserve(0)
+  const bytes = await space.grow(grant, wanted, LEAST_WINDOW_BYTES)
+  return { bytes, [Symbol.dispose]: () => grant[Symbol.dispose]() }
+}
+
+/** Fetches a part until its end or until it is stopped, from where it is after each failure. */
+async function fetchPart(
+  context: Context,
+  part: Part,
+  path: string,
+  windowBytes: number,
+): Promise<void> {
+  const { engine, name, record } = context
+  const { arrival, endOffset, startOffset } = part
+  const { pin, sizeBytes } = record.version
+  const limitAt = (): number => {
+    const { positionBytes } = arrival
+    const grown = FIRST_WINDOW_BYTES + WINDOW_GROWTH * (positionBytes - startOffset)
+    return positionBytes + Math.min(windowBytes, grown)
+  }
+  for (let restarts = 0; !part.stopped; restarts++) {
+    const fromBytes = arrival.reachedBytes
+    const id = takeRequestId(context, fromBytes)
+    part.requestId = id
+    const result = await engine.session.fetchLarge(
+      {
+        id,
+        href: '',
+        path,
+        pin,
+        sizeBytes,
+        ranged: true,
+        fromBytes,
+        limitBytes: limitAt(),
+        part: { endBytes: endOffset, arrival: arrival.memory },
+      },
+      limitAt,
+    )
+    if (result.kind === 'whole') return
+    const error = fromErrorRecord(result.error)
+    context.partsRefused = result.plain
+    if (result.plain || restarts === MAX_RESTARTS) throw error
+    engine.log(`${name} goes on at byte ${arrival.reachedBytes}: ${error.message}`)
+    await sleep(RESTART_PAUSE_MS * 2 ** restarts, undefined, { signal: engine.signal })
+  }
+}
+
+/** The answer with the archive's beginning serves once, whoever begins there. */
+function takeRequestId(context: Context, fromBytes: number): number {
+  const id = fromBytes === 0 ? context.headId : undefined
+  if (id === undefined) return context.engine.session.newId()
+  context.headId = undefined
+  return id
 }

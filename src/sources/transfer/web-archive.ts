@@ -67,11 +67,10 @@ async function extractArriving(
   const pinned = describeVersion(displayUri, pin, sizeBytes)
   // All members were stored by an earlier run.
   if (ingest.isPlanned()) return pinned
-  const place = record.place()
   const size = formatBytes(sizeBytes)
   log(
     head === undefined
-      ? `Going on with ${archive.name} at ${formatBytes(place.offset)} of ${size}`
+      ? `Going on with ${archive.name} (${size}): members that are stored are passed over`
       : `Fetching ${archive.name} (${size}) in parts and extracting them as they arrive`,
   )
   const source = arrivingArchive(engine, archive.name, record, head)
