@@ -173,7 +173,7 @@ export function objectWriter(
           sweepFirst = true
         } else {
           plan.release.push(claim(key, row !== undefined))
-          plan.placing.push(one)
+          plan.placing.push({ one, quarantinedId: row?.id })
           const put = placeRequest(one, layout)
           plan.puts.push(put)
           // Its bytes are now in another inode.
@@ -196,18 +196,17 @@ export function objectWriter(
     return plan
   }
 
-  const recordPlaced = (placing: readonly Sealed[]): void => {
+  const recordPlaced = (placing: readonly Placing[]): void => {
     const ids = database.transaction(() =>
-      placing.map((one) => {
+      placing.map(({ one, quarantinedId }) => {
         const key = objectKey(one.waiting.file, one.result.sha256)
-        const quarantined = database.objects.find(key)
-        if (quarantined !== undefined) database.objects.setState(quarantined.id, 'live')
-        const id = quarantined?.id ?? database.objects.insert(key, one.result.sizeBytes)
+        if (quarantinedId !== undefined) database.objects.setState(quarantinedId, 'live')
+        const id = quarantinedId ?? database.objects.insert(key, one.result.sizeBytes)
         record(one, id)
         return id
       }),
     )
-    for (const [index, one] of placing.entries())
+    for (const [index, { one }] of placing.entries())
       one.waiting.resolve(storedFile(one, ids[index] ?? null))
   }
 
@@ -267,9 +266,15 @@ interface Sealed {
   readonly result: SealResult & { ok: true }
 }
 
+/** A file whose content is claimed; a quarantined object of it is replaced. */
+interface Placing {
+  readonly one: Sealed
+  readonly quarantinedId: number | undefined
+}
+
 interface Plan {
   readonly puts: PlaceRequest[]
-  readonly placing: Sealed[]
+  readonly placing: Placing[]
   readonly obsolete: string[]
   readonly later: Sealed[]
   readonly waitFor: Promise<unknown>[]

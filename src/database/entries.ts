@@ -46,20 +46,9 @@ export function entryStatements(db: Sqlite) {
     `INSERT INTO entries (checkpoint_id, path, kind, state, target, plan, size_bytes, executable)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   )
-  const store = db.prepare<
-    [
-      {
-        id: string
-        path: string
-        executable: number
-        size: number
-        sha256: string
-        object: number | null
-      },
-    ]
-  >(
+  const store = db.prepare<[string, string, number, number, string, number | null]>(
     `INSERT INTO entries (checkpoint_id, path, kind, state, executable, size_bytes, sha256, object_id)
-     VALUES (@id, @path, 'file', 'stored', @executable, @size, @sha256, @object)
+     VALUES (?, ?, 'file', 'stored', ?, ?, ?, ?)
      ON CONFLICT (checkpoint_id, path) DO UPDATE SET state = 'stored', executable = excluded.executable,
        size_bytes = excluded.size_bytes, sha256 = excluded.sha256, object_id = excluded.object_id`,
   )
@@ -113,14 +102,14 @@ export function entryStatements(db: Sqlite) {
       void setPlan.run(JSON.stringify(plan), sizeBytes, id, path),
     /** Records a file whose object is in the store (or that is empty). */
     store: (id: CheckpointId, file: StoredFile) =>
-      void store.run({
+      void store.run(
         id,
-        path: file.path,
-        executable: file.executable ? 1 : 0,
-        size: file.sizeBytes,
-        sha256: file.sha256,
-        object: file.objectId,
-      }),
+        file.path,
+        file.executable ? 1 : 0,
+        file.sizeBytes,
+        file.sha256,
+        file.objectId,
+      ),
     /** All entries in the order of their paths' bytes, read a page at a time. */
     *iterate(id: CheckpointId): Generator<EntryRow> {
       for (let after = ''; ; ) {
