@@ -35,6 +35,8 @@ export interface DaemonOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly dataDir?: string
+  /** A program that starts it and puts itself out of the way: `setpriv …`, `strace -D …`. */
+  readonly prefix?: readonly string[]
 }
 
 export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
@@ -50,9 +52,11 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
   let text = ''
 
   const start = async (): Promise<void> => {
+    const [program, ...before] = [...(options.prefix ?? []), CKPTD]
     child = spawn(
-      CKPTD,
+      program,
       [
+        ...before,
         'serve',
         '--data-dir',
         dataDir,
