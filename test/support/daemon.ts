@@ -37,6 +37,8 @@ export interface DaemonOptions {
   readonly dataDir?: string
   /** A program that starts it and puts itself out of the way: `setpriv …`, `strace -D …`. */
   readonly prefix?: readonly string[]
+  /** Whether it is to be able to mount once it has started; by default it is. */
+  readonly mounts?: boolean
 }
 
 export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
@@ -84,7 +86,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
     await until(async () => {
       if (child?.exitCode !== null) throw new Error(`ckptd ended: ${text}`)
       const { body } = await daemon.call<{ mounts: { available: boolean } }>('GET', '/v1/status')
-      return body.mounts.available
+      return body.mounts.available || options.mounts === false
     })
   }
   const stop = async (): Promise<void> => {
