@@ -2,8 +2,6 @@ import {
   closeSync,
   existsSync,
   linkSync,
-  mkdirSync,
-  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -16,9 +14,9 @@ import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
 import { flushDirectorySync, makeDirectorySync } from '../os/durable.ts'
 import { fileError } from '../os/errno.ts'
-import { tryLockFile } from '../os/linux.ts'
 import { type Ingest, type IngestContext, openIngest } from './ingest.ts'
 import { type Layout, storeLayout } from './layout.ts'
+import { lockDataDirectory } from './lock.ts'
 import { objectWriter } from './object-writer.ts'
 import { type Publisher, publisher } from './publish.ts'
 import { applyRecoveryStep, planRecovery, type RecoveryStep } from './recovery.ts'
@@ -107,20 +105,6 @@ export function openStore(dataDirectory: string, options: { minFreeBytes?: numbe
       }
     },
   }
-}
-
-/** Takes the lock that every command takes which writes into a data directory. */
-export function lockDataDirectory(layout: Layout): number {
-  let fd: number
-  try {
-    mkdirSync(layout.root, { recursive: true, mode: 0o700 })
-    fd = openSync(layout.lock, 'a', 0o600)
-  } catch (error) {
-    throw fileError(error, `opening the data directory ${layout.root}`)
-  }
-  if (tryLockFile(fd)) return fd
-  closeSync(fd)
-  throw new CkptdError('store_locked', `another process has the data directory ${layout.root} open`)
 }
 
 function makeDirectories(layout: Layout): void {

@@ -1,6 +1,13 @@
 import { type Static, Type } from 'typebox'
+import { NETWORK_RULE, parseNetwork } from '../sources/network.ts'
 
 const bytes = (description: string) => Type.Integer({ minimum: 0, description })
+
+const network = Type.Refine(
+  Type.String({ description: 'CIDR' }),
+  (text) => parseNetwork(text) !== undefined,
+  (text) => `"${text}" ${NETWORK_RULE}`,
+)
 
 /**
  * Every setting of the daemon and its helper: one schema for file, environment and flags, for
@@ -24,7 +31,7 @@ export const ConfigSchema = Type.Object(
       description:
         'whom "ckptd serve" runs the daemon as: a name or a numeric id; by default the user ckptd, or 60900 where there is none',
     }),
-    allow_network: Type.Array(Type.String({ description: 'CIDR' }), {
+    allow_network: Type.Array(network, {
       default: [],
       description: 'private networks that sources may be fetched from',
     }),

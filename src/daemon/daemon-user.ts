@@ -4,7 +4,7 @@ import { userFromDatabase } from './id-from-database.ts'
 /** The daemon's user where the host has no user ckptd: in no range that a tool hands out. */
 const DEFAULT_UID = 60_900
 
-interface User {
+export interface User {
   readonly uid: number
   readonly gid: number
 }

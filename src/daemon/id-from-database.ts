@@ -12,6 +12,16 @@ export function userFromDatabase(name: string): { uid: number; gid: number } {
   return { uid: Number(uid), gid: Number(gid) }
 }
 
+/** A user's name by its numeric id; undefined where the system knows none. */
+export function nameFromDatabase(uid: number): string | undefined {
+  try {
+    return fieldsOf('passwd', String(uid))[0]
+  } catch (error) {
+    if (error instanceof CkptdError) return undefined
+    throw error
+  }
+}
+
 function fieldsOf(database: 'passwd' | 'group', name: string): string[] {
   try {
     const line = execFileSync('getent', [database, name], {

@@ -2,6 +2,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { CkptdError } from '../model/errors.ts'
+import { fileError } from '../os/errno.ts'
 import { listenUnix } from '../os/linux.ts'
 import type { Config } from './config.ts'
 import { groupFromDatabase } from './id-from-database.ts'
@@ -19,6 +20,14 @@ export function socketPath(config: Pick<Config, 'runtime_dir'>): string {
  */
 export async function openSocket(config: Config): Promise<number> {
   const path = socketPath(config)
+  try {
+    return await open(config, path)
+  } catch (error) {
+    throw fileError(error, `opening the socket ${path}`)
+  }
+}
+
+async function open(config: Config, path: string): Promise<number> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   await removeStaleSocket(path)
   const fd = listenUnix(path, BACKLOG)
@@ -41,7 +50,7 @@ async function removeStaleSocket(path: string): Promise<void> {
     socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
     socket.on('connect', () => socket.destroy())
   })
-  if (answers) throw new CkptdError('store_locked', `another daemon answers at ${path}`)
+  if (answers) throw new CkptdError('runtime_locked', `another daemon answers at ${path}`)
   unlinkSync(path)
 }
 

@@ -1,27 +1,31 @@
 import { Command, CommanderError, Option } from 'commander'
 import { CkptdError } from '../model/errors.ts'
 import { runMountd } from '../mount/mountd.ts'
+import { fileError } from '../os/errno.ts'
+import { errnoName } from '../os/linux.ts'
 import { type Config, ConfigSchema } from './config.ts'
 import { runDaemon } from './daemon.ts'
 import { daemonUser } from './daemon-user.ts'
+import { EXIT, exitStatusOf } from './exit-status.ts'
 import { type LoadedConfig, loadConfig } from './load-config.ts'
 import { createLog } from './log.ts'
 import { passedSocket, serviceManager } from './notify.ts'
 import { printConfig } from './print-config.ts'
 import { printRecovery } from './print-recovery.ts'
 import { runSupervisor } from './supervisor.ts'
+import { onSupervisorGone } from './supervisor-pipe.ts'
 import { version } from './version.ts'
-
-/** Exit statuses of ckptd (sysexits(3)). */
-const EXIT = { ok: 0, failure: 1, usage: 64, config: 78 } as const
 
 /** The program `ckptd`; returns its exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController()
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => controller.abort())
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(name, () => controller.abort())
+  onSupervisorGone(process.env, () => controller.abort())
   // Writers that wait for a read lease of a capture cause this signal; ignored, it ends nothing.
   process.on('SIGIO', () => undefined)
   const { signal } = controller
+  let status: number = EXIT.ok
   const program = new Command('ckptd')
     .description('keeps model checkpoints on this host and mounts them read-only into jobs')
     .version(version)
@@ -29,13 +33,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   const command = (
     name: string,
     description: string,
-    run: (loaded: LoadedConfig, flags: Record<string, unknown>) => Promise<void>,
+    run: (loaded: LoadedConfig, flags: Record<string, unknown>) => Promise<number | void>,
   ): Command => {
     const made = program.command(name).description(description)
     addConfigFlags(made)
     made.action(async (flags: Record<string, unknown>) => {
       const { dryRun, json, ...settings } = flags
-      await run(loadConfig(toSettings(settings), process.env), { dryRun, json })
+      status =
+        (await run(loadConfig(toSettings(settings), process.env), { dryRun, json })) ?? status
     })
     return made
   }
@@ -64,13 +69,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('--json', 'machine-readable')
   try {
     await program.parseAsync(argv, { from: 'user' })
-    return EXIT.ok
+    return status
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    if (!(error instanceof CkptdError)) throw error
-    process.stderr.write(`ckptd: ${error.message}\n  ${error.hint}\n`)
-    return error.code === 'invalid_config' ? EXIT.config : EXIT.failure
+    const known = sentenceOf(error)
+    process.stderr.write(`ckptd: ${known.message}\n  ${known.hint}\n`)
+    return exitStatusOf(known.code)
   }
+}
+
+/** What the operating system refused is told in a sentence; anything else is a fault, with its stack. */
+function sentenceOf(error: unknown): CkptdError {
+  if (error instanceof CkptdError) return error
+  if (errnoName(error) === undefined || !(error instanceof Error) || !('syscall' in error))
+    throw error
+  return fileError(error, 'starting')
 }
 
 function addConfigFlags(command: Command): void {

@@ -84,6 +84,11 @@ export const ERRORS = {
     retryable: false,
     hint: 'The disk or its filesystem reports an error; look at the kernel log and run "ckpt verify".',
   },
+  permission_denied: {
+    status: 500,
+    retryable: false,
+    hint: 'Correct owner and mode of what the message names, name other directories (--data-dir, --runtime-dir), or run it as a user who may do this: ckptd serve and ckptd mountd as root.',
+  },
   corrupt: {
     status: 500,
     retryable: false,
@@ -154,6 +159,11 @@ export const ERRORS = {
     status: 503,
     retryable: true,
     hint: 'Another process has this data directory open; stop it or name another directory.',
+  },
+  runtime_locked: {
+    status: 503,
+    retryable: true,
+    hint: 'Another ckptd runs in this runtime directory; stop it or name another directory with --runtime-dir.',
   },
   store_newer: {
     status: 500,

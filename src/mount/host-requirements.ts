@@ -18,7 +18,7 @@ export function assertKernel(version: string = release()): void {
 
 export function assertRoot(): void {
   if (process.geteuid?.() !== 0)
-    throw new CkptdError('unsupported_host', 'the mount helper must be run by root')
+    throw new CkptdError('permission_denied', 'the mount helper must be run by root')
 }
 
 /** Any `Protect…` or `Private…` setting of a unit puts it in a mount namespace of its own. */

@@ -54,7 +54,7 @@ function lock(path: string): number {
   const fd = openSync(path, flags, 0o600)
   if (tryLockFile(fd)) return fd
   closeSync(fd)
-  throw new CkptdError('conflict', `another mount helper is running: it holds ${path}`)
+  throw new CkptdError('runtime_locked', `another mount helper is running: it holds ${path}`)
 }
 
 async function serve(options: MountdOptions): Promise<void> {

@@ -3,7 +3,8 @@ import { errnoName } from './linux.ts'
 
 /**
  * What a failing file operation means to whoever asked: a full disk and a full quota are
- * states that pass, everything else is the disk's fault. `doing` says what was done to what.
+ * states that pass, a missing permission is a matter of set-up, everything else is the disk's
+ * fault. `doing` says what was done to what.
  */
 export function fileError(error: unknown, doing: string): CkptdError {
   if (error instanceof CkptdError) return error
@@ -23,6 +24,12 @@ export function fileError(error: unknown, doing: string): CkptdError {
         details,
         cause: error,
       })
+    case 'EACCES':
+    case 'EPERM':
+      return new CkptdError('permission_denied', `${doing}: ${reasonOf(error)}`, {
+        details,
+        cause: error,
+      })
     case 'EMFILE':
     case 'ENFILE':
       return new CkptdError('unavailable', `${doing}: too many open files`, {
@@ -30,23 +37,19 @@ export function fileError(error: unknown, doing: string): CkptdError {
         cause: error,
       })
     case undefined:
-      return new CkptdError(
-        'internal',
-        `${doing}: ${error instanceof Error ? error.message : String(error)}`,
-        {
-          cause: error,
-        },
-      )
+      return new CkptdError('internal', `${doing}: ${reasonOf(error)}`, {
+        cause: error,
+      })
     default:
-      return new CkptdError(
-        'io_error',
-        `${doing}: ${error instanceof Error ? error.message : name}`,
-        {
-          details,
-          cause: error,
-        },
-      )
+      return new CkptdError('io_error', `${doing}: ${reasonOf(error)}`, {
+        details,
+        cause: error,
+      })
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Whether an error is the given errno, also where Node.js reports it by number only. */

@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import koffi from 'koffi'
+import { CkptdError } from '../model/errors.ts'
 
 /**
  * The Linux calls that Node.js has no function for, through FFI on glibc. Numbers are those of
@@ -272,14 +273,18 @@ const SOCK_CLOEXEC = 0o2000000
 function unixAddress(path: string): Buffer {
   const name = path.startsWith('@') ? `\0${path.slice(1)}` : `${path}\0`
   const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(name)])
-  if (address.length > 110) throw new Error(`the socket path is longer than 107 bytes: ${path}`)
+  if (address.length > 110)
+    throw new CkptdError(
+      'invalid_config',
+      `the path of a socket has at most 107 bytes and ${path} has ${address.length - 3}; name a shorter directory`,
+    )
   return address
 }
 
 /** A listening stream socket at a path that must not exist yet; returns its descriptor. */
 export function listenUnix(path: string, backlog: number): number {
-  const fd = check(socketCall(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket', path)
   const address = unixAddress(path)
+  const fd = check(socketCall(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket', path)
   check(bindCall(fd, address, address.length), 'bind', path)
   check(listenCall(fd, backlog), 'listen', path)
   return fd

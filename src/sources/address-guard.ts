@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import { CkptdError } from '../model/errors.ts'
 import { ipv6Groups } from './ipv6-groups.ts'
+import { NETWORK_RULE, parseNetwork } from './network.ts'
 
 /** Decides whether an address may be connected to: nobody reaches the host's own networks through it. */
 export interface AddressGuard {
@@ -76,17 +77,10 @@ export function createAddressGuard(allowNetworks: readonly string[]): AddressGua
   return { refusal: refusalOf }
 }
 
-function addNetwork(list: BlockList, network: string): void {
-  const [address = '', bits, more] = network.split('/')
-  const version = isIP(address)
-  const width = version === 4 ? 32 : 128
-  const prefix = bits === undefined ? width : /^\d{1,3}$/.test(bits) ? Number(bits) : -1
-  if (version === 0 || more !== undefined || prefix < 0 || prefix > width)
-    throw new CkptdError(
-      'invalid_config',
-      `"${network}" is no network; a valid example: 10.20.0.0/16`,
-    )
-  list.addSubnet(address, prefix, version === 4 ? 'ipv4' : 'ipv6')
+function addNetwork(list: BlockList, text: string): void {
+  const network = parseNetwork(text)
+  if (network === undefined) throw new CkptdError('invalid_config', `"${text}" ${NETWORK_RULE}`)
+  list.addSubnet(network.address, network.prefix, network.family)
 }
 
 /** The IPv4 addresses that packets to an IPv6 address may end at. */

@@ -240,7 +240,7 @@ describe('the helper', () => {
       log: recordLog(),
       signal: AbortSignal.timeout(10_000),
     })
-    await expect(second).rejects.toMatchObject({ code: 'conflict' })
+    await expect(second).rejects.toMatchObject({ code: 'runtime_locked' })
     expect(await helper.client.list({})).toEqual({ workers: [], outputs: [] })
   })
 })

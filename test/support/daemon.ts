@@ -1,12 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { Client } from 'undici'
 import type { Checkpoint } from '../../src/agent-protocol/checkpoint.ts'
+import { CKPTD } from './ckptd.ts'
 import { makeScratch, type Scratch } from './scratch.ts'
-
-/** What is shipped: `make test` builds it first. */
-const CKPTD = fileURLToPath(new URL('../../bin/ckptd', import.meta.url))
 
 /** A real `ckptd serve` (supervisor, daemon and mount helper) in a scratch directory. */
 export interface TestDaemon extends AsyncDisposable {
