@@ -27,8 +27,11 @@ export type RecoveryStep =
   | { readonly kind: 'remove-orphan-sidecar'; readonly path: string }
   | { readonly kind: 'write-sidecar'; readonly checkpointId: CheckpointId }
 
+/** What recovery reads to find out. */
+export type RecoverySource = Pick<IngestContext, 'database' | 'layout' | 'threads'>
+
 /** Finds what is to be done; changes nothing. Yields steps as it reads, so memory is bounded. */
-export async function* planRecovery(context: IngestContext): AsyncGenerator<RecoveryStep> {
+export async function* planRecovery(context: RecoverySource): AsyncGenerator<RecoveryStep> {
   const { database, layout, threads } = context
 
   for await (const name of names(threads, layout.staging)) {
@@ -82,14 +85,17 @@ export async function* planRecovery(context: IngestContext): AsyncGenerator<Reco
 export const OUTPUT_PREFIX = 'output.'
 
 /** Files of an ingest that goes on: those of which nothing is recorded are fetched anew. */
-async function* planIngest(context: IngestContext, id: CheckpointId): AsyncGenerator<RecoveryStep> {
+async function* planIngest(
+  context: RecoverySource,
+  id: CheckpointId,
+): AsyncGenerator<RecoveryStep> {
   const { database, layout, threads } = context
   const recorded = new Set(database.ingests.listPartials(id).map(({ staging_name: name }) => name))
   for await (const name of names(threads, layout.ingest(id)))
     if (!recorded.has(name)) yield { kind: 'remove-staging', path: join(layout.ingest(id), name) }
 }
 
-async function* planViews(context: IngestContext): AsyncGenerator<RecoveryStep> {
+async function* planViews(context: RecoverySource): AsyncGenerator<RecoveryStep> {
   const { database, layout, threads } = context
   const present = new Set<string>()
   for await (const domain of names(threads, layout.views)) {
@@ -111,7 +117,7 @@ async function* planViews(context: IngestContext): AsyncGenerator<RecoveryStep> 
 
 /** Performs one step; repeating it is harmless. */
 export async function applyRecoveryStep(
-  { database, layout, threads }: IngestContext,
+  { database, layout, threads }: RecoverySource,
   parts: { removal: Removal; views: Views },
   step: RecoveryStep,
 ): Promise<void> {
