@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { CkptdError } from '../model/errors.ts'
 import { flushDirectorySync, unlinkIfPresentSync, writeFileDurablySync } from '../os/durable.ts'
+import { isErrno } from '../os/errno.ts'
 import { failpoint } from '../os/failpoint.ts'
 import { whatIsAt } from './descriptor.ts'
 import type { MountHost, WorkerRef } from './mount-host.ts'
@@ -64,16 +65,57 @@ export function removeCdi(host: Pick<MountHost, 'cdiDir'>, ref: WorkerRef): void
   unlinkIfPresentSync(pathOf(host, ref))
 }
 
-/** Removes what former helpers left: half-written files, and devices of workers not mounted. */
-export function removeStaleCdi(host: Pick<MountHost, 'cdiDir'>, mounted: Set<string>): void {
+/** Nobody writes a file for so long: one that is no JSON by then was left half-written. */
+const HALF_WRITTEN_MS = 60_000
+
+/**
+ * Removes what former helpers of this runtime directory left: half-written files, and devices
+ * of workers not mounted. Helpers of other runtime directories keep theirs in the same place.
+ */
+export function removeStaleCdi(
+  host: Pick<MountHost, 'cdiDir' | 'jobs'>,
+  mounted: Set<string>,
+): void {
   mkdirSync(host.cdiDir, { recursive: true, mode: 0o755 })
   const stale = readdirSync(host.cdiDir).filter((file) => {
     const [, name, ending] = /^ckptd-(.+)(\.json|\.json\.tmp)$/.exec(file) ?? []
     const ref = name === undefined ? undefined : findWorkerRef(name, '-')
-    return ref !== undefined && (ending === '.json.tmp' || !mounted.has(ref.key))
+    if (ref === undefined || (ending === '.json' && mounted.has(ref.key))) return false
+    return isOfRuntime(`${host.cdiDir}/${file}`, host.jobs.path)
   })
   for (const file of stale) unlinkIfPresentSync(`${host.cdiDir}/${file}`)
   if (stale.length > 0) flushDirectorySync(host.cdiDir)
+}
+
+/** Whether all that a device shows lies below this jobs directory. */
+function isOfRuntime(path: string, jobsPath: string): boolean {
+  let text: string
+  let ageMs: number
+  try {
+    text = readFileSync(path, 'utf8')
+    ageMs = Date.now() - statSync(path).mtimeMs
+  } catch (error) {
+    // Another helper has just finished it, or taken it away.
+    if (isErrno(error, 'ENOENT')) return false
+    throw error
+  }
+  const hostPaths = hostPathsOf(text)
+  if (hostPaths === undefined) return ageMs > HALF_WRITTEN_MS
+  return hostPaths.length > 0 && hostPaths.every((hostPath) => hostPath.startsWith(`${jobsPath}/`))
+}
+
+/** Undefined where the text is not all of a device as it is written here. */
+function hostPathsOf(text: string): string[] | undefined {
+  try {
+    const { devices } = JSON.parse(text) as {
+      devices: { containerEdits: { mounts: { hostPath: string }[] } }[]
+    }
+    return devices.flatMap(({ containerEdits }) =>
+      containerEdits.mounts.map(({ hostPath }) => hostPath),
+    )
+  } catch {
+    return undefined
+  }
 }
 
 function pathOf({ cdiDir }: Pick<MountHost, 'cdiDir'>, { job, worker }: WorkerRef): string {

@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RunningHelper, startHelper } from './support/helper.ts'
 import { makeWorld, type World } from './support/world.ts'
@@ -104,13 +112,30 @@ test('at start those of workers not mounted go, half-written ones, and nothing o
   const mounted = await mount({ view: true })
   await helper.client.writeCdi(mounted)
   await helper[Symbol.asyncDispose]()
+  const text = readFileSync(fileOf(mounted), 'utf8')
   const stale = { job: randomUUID(), worker: 1 }
+  const old = new Date(Date.now() - 3_600_000)
+  const halfWritten = `${fileOf({ job: randomUUID(), worker: 2 })}.tmp`
+  for (const file of [fileOf(stale), `${fileOf(mounted)}.tmp`]) writeFileSync(file, text)
+  writeFileSync(halfWritten, text.slice(0, 40))
+  utimesSync(halfWritten, old, old)
   const others = ['nvidia.json', 'ckptd-other.json', 'ckptd.yaml', `ckptd-${stale.job}-x.json`]
-  for (const file of [fileOf(stale), `${fileOf(mounted)}.tmp`]) writeFileSync(file, '{}')
   for (const file of others) writeFileSync(`${world.cdiDir}/${file}`, '{}')
   mkdirSync(`${world.cdiDir}/sub`)
   helper = await startHelper(world)
   expect(readdirSync(world.cdiDir).sort()).toEqual(
     [...others, 'sub', fileOf(mounted).slice(world.cdiDir.length + 1)].sort(),
   )
+})
+
+test('a helper with a runtime directory of its own leaves the devices of others in place', async () => {
+  const ref = await mount({ view: true, output: true })
+  await helper.client.writeCdi(ref)
+  const writing = `${fileOf({ job: randomUUID(), worker: 1 })}.tmp`
+  writeFileSync(writing, '{ "cdiVersion": ')
+  using second = makeWorld()
+  const options = { ...second.options, cdiDir: world.cdiDir }
+  await using _beside = await startHelper({ ...second, options })
+  expect(existsSync(fileOf(ref))).toBe(true)
+  expect(existsSync(writing)).toBe(true)
 })
