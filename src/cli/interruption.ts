@@ -1,10 +1,10 @@
-import { FORWARDED_SIGNALS, type ForwardedSignal, type Io } from './io.ts'
+import { INTERRUPTING_SIGNALS, type InterruptingSignal, type Io } from './io.ts'
 
 /** Thrown out of whatever waited when a signal came. */
 export class Interrupted extends Error {
-  readonly signal: ForwardedSignal
+  readonly signal: InterruptingSignal
 
-  constructor(signal: ForwardedSignal) {
+  constructor(signal: InterruptingSignal) {
     super(`interrupted by ${signal}`)
     this.name = 'Interrupted'
     this.signal = signal
@@ -18,10 +18,10 @@ export class Interrupted extends Error {
 export async function untilInterrupted<T>(
   io: Io,
   work: (signal: AbortSignal) => Promise<T>,
-  onInterrupt: (signal: ForwardedSignal) => T | Promise<T>,
+  onInterrupt: (signal: InterruptingSignal) => T | Promise<T>,
 ): Promise<T> {
   const abort = new AbortController()
-  const removers = FORWARDED_SIGNALS.map((signal) =>
+  const removers = INTERRUPTING_SIGNALS.map((signal) =>
     io.onSignal(signal, () => abort.abort(new Interrupted(signal))),
   )
   try {

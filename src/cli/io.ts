@@ -31,5 +31,20 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-export const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
+/** Those that end what a command waits for. */
+export const INTERRUPTING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
+export type InterruptingSignal = (typeof INTERRUPTING_SIGNALS)[number]
+
+/** Those that `ckpt run` passes on to what it runs. */
+export const FORWARDED_SIGNALS = [
+  ...INTERRUPTING_SIGNALS,
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGWINCH',
+  'SIGCONT',
+] as const
 export type ForwardedSignal = (typeof FORWARDED_SIGNALS)[number]
+
+export function isInterrupting(signal: ForwardedSignal): signal is InterruptingSignal {
+  return (INTERRUPTING_SIGNALS as readonly ForwardedSignal[]).includes(signal)
+}

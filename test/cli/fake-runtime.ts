@@ -35,7 +35,7 @@ while [ "$1" != img ]; do
 done
 shift
 id=$(printf '%012d' $$)
-[ "$proxy" = no ] || for s in TERM INT HUP QUIT; do trap "kill -s $s \\$(cat "$state/$id")" $s; done
+[ "$proxy" = no ] || for s in TERM INT HUP QUIT USR1 USR2 WINCH CONT; do trap "kill -s $s \\$(cat "$state/$id")" $s; done
 printf %s "$id" >"$file"
 setsid "\${0%podman}conmon" "$state/$id" "$@" &
 while [ ! -e "$state/$id.exit" ]; do sleep 0.05; done

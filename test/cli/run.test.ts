@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { FORWARDED_SIGNALS } from '../../src/cli/io.ts'
 import { CkptdError } from '../../src/model/errors.ts'
 import { type FakeJobDaemon, startFakeJobDaemon } from './fake-job-daemon.ts'
 import { type FakeRuntime, makeFakeRuntime } from './fake-runtime.ts'
@@ -170,7 +171,7 @@ describe('ckpt run', () => {
     expect(daemon.requests).toEqual([])
   })
 
-  test.each(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const)(
+  test.each(FORWARDED_SIGNALS)(
     'passes %s on to the container and its answer back',
     async (signal) => {
       const daemon = await daemonWith()

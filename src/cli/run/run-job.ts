@@ -3,6 +3,7 @@ import { finishJob, registerJob } from '../api/job-calls.ts'
 import { CommandError, errorText } from '../command-error.ts'
 import { exitOfSignal } from '../exit-codes.ts'
 import { Interrupted } from '../interruption.ts'
+import { isInterrupting } from '../io.ts'
 import type { Session } from '../session.ts'
 import { mountWorkers } from './mount-workers.ts'
 import type { MountedWorker, RunOrder } from './run-order.ts'
@@ -34,7 +35,9 @@ async function mountOrAbandon(
   order: RunOrder,
 ): Promise<MountedWorker[] | Interrupted> {
   const abort = new AbortController()
-  relay.to((signal) => abort.abort(new Interrupted(signal)))
+  relay.to((signal) => {
+    if (isInterrupting(signal)) abort.abort(new Interrupted(signal))
+  })
   try {
     const mounts = await mountWorkers(session, job, order.mount, abort.signal)
     return mounts.map((mount) => ({ mount, line: order.commandOf(mount) }))

@@ -2,11 +2,13 @@ import type { FinishRequest, Job, Worker } from '../../agent-protocol/job.ts'
 import { CommandError, errorText } from '../command-error.ts'
 import { finishWorkerToTheEnd } from '../finishing.ts'
 import { Interrupted } from '../interruption.ts'
+import { type ForwardedSignal, isInterrupting } from '../io.ts'
 import { type LiveLine, openLiveLine } from '../live-line.ts'
 import type { Session } from '../session.ts'
 import { fitWidth } from '../text/display-width.ts'
+import { startGroupWitness } from './group-witness.ts'
 import type { MountedWorker } from './run-order.ts'
-import { type SignalRelay, terminalSendsToAll } from './signal-relay.ts'
+import type { SignalRelay } from './signal-relay.ts'
 import { startWorker, type WorkerEnd, type WorkerProcess } from './worker-process.ts'
 
 export interface WorkerResult {
@@ -31,10 +33,16 @@ export async function runWorkers(
   const running = new Set<WorkerProcess>()
   const stopWaiting = new AbortController()
   let stopped = false
+  // A second one would make many programs give up at once.
+  using witness = io.stdin.isTTY || io.stderr.isTTY ? startGroupWitness(io.clock) : undefined
+  const passOn = async (signal: ForwardedSignal): Promise<void> => {
+    if ((await witness?.wentToAll(signal)) === true) return
+    for (const worker of running) worker.signal(signal)
+  }
   relay.to((signal) => {
-    stopped = true
-    if (running.size === 0) stopWaiting.abort(new Interrupted(signal))
-    else if (!terminalSendsToAll(io, signal)) for (const worker of running) worker.signal(signal)
+    if (isInterrupting(signal)) stopped = true
+    if (running.size > 0) void passOn(signal)
+    else if (isInterrupting(signal)) stopWaiting.abort(new Interrupted(signal))
   })
   using live = openLiveLine(io.stderr, io.clock)
   const notes = unfinishedNotes(live)

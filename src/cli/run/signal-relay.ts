@@ -27,11 +27,3 @@ export function openSignalRelay(io: Io): SignalRelay {
     },
   }
 }
-
-/**
- * Whether the children have a signal already. The keys of a terminal send theirs to the whole
- * foreground group; a second one would make many programs give up at once.
- */
-export function terminalSendsToAll(io: Io, signal: ForwardedSignal): boolean {
-  return io.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT')
-}
