@@ -5,6 +5,7 @@ import { CkptdError } from '../../src/model/errors.ts'
 import { type FakeJobDaemon, startFakeJobDaemon } from './fake-job-daemon.ts'
 import { type FakeRuntime, makeFakeRuntime } from './fake-runtime.ts'
 import { CHECKPOINT_ID, errorBody, JOB_ID, mount, progress } from './resources.ts'
+import { ckpt } from './run-main.ts'
 import { type Spawned, spawnCkpt } from './spawn-ckpt.ts'
 
 let runtime: FakeRuntime
@@ -127,6 +128,26 @@ describe('ckpt run', () => {
     const ran = run(daemon, [], img('true'))
     expect(await ran.ended).toMatchObject({ status: 0 })
     expect(ran.err()).toMatch(/^waiting for ll\\x1bama: fetching 50\.0%/)
+  })
+
+  test('asks again for a mount while the helper is away, and says so', async () => {
+    let asked = 0
+    const away = new CkptdError('mounts_unavailable', 'nothing can be mounted: no helper')
+    const daemon = await daemonWith({ mountOf: () => (++asked <= 2 ? away : mount()) })
+    const ran = run(daemon, [], img('echo hi'))
+    expect(await ran.ended).toMatchObject({ status: 0 })
+    expect(ran.out()).toBe('hi\n')
+    expect(ran.err()).toBe('ckpt: nothing can be mounted: no helper; trying again for 30 seconds\n')
+  })
+
+  test('gives up where no helper comes, and says it once for all workers', async () => {
+    const away = new CkptdError('mounts_unavailable', 'nothing can be mounted: no helper')
+    const daemon = await daemonWith({ mountOf: () => away })
+    const line = ['run', '--name', 'tune', '--workers', '3', '--', runtime.podman, ...img('true')]
+    const { status, err } = await ckpt(daemon, line)
+    expect(status).toBe(9)
+    expect(err).toMatch(/^ckpt: .*; trying again for 30 seconds\nckpt: nothing .*\nhint: .*\n$/)
+    await expect(runtime.calls()).rejects.toThrow('ENOENT')
   })
 
   test('finishes the job when a mount fails, and starts nothing', async () => {
