@@ -1,14 +1,16 @@
-import type { Worker } from '../../agent-protocol/job.ts'
+import type { Job, Worker } from '../../agent-protocol/job.ts'
 import { MAX_JOB_WORKERS } from '../../model/limits.ts'
 import { finishJob, finishWorker, getJob } from '../api/job-calls.ts'
 import { errorText, fromErrorBody } from '../command-error.ts'
 import { type AddCommand, nonEmpty, positiveInteger } from '../command-host.ts'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 import { finishJobToTheEnd, finishWorkerToTheEnd } from '../finishing.ts'
+import { finishingLine } from '../finishing-line.ts'
 import { untilInterrupted } from '../interruption.ts'
+import { tellLeftOut } from '../left-out.ts'
 import { openLiveLine } from '../live-line.ts'
+import { watchingOutputs } from '../output-progress.ts'
 import type { Session } from '../session.ts'
-import { fitWidth } from '../text/display-width.ts'
 import { jobText } from '../text/job-text.ts'
 import { printable } from '../text/printable.ts'
 
@@ -36,14 +38,16 @@ export const addJobFinishCommand: AddCommand = (parent, host) => {
 
 async function finish(session: Session, ref: string, options: Options): Promise<number> {
   // By its id from here on: a name would mean another job as soon as a newer one has it.
-  const { id } = await getJob(session.api, ref)
+  const found = await getJob(session.api, ref)
+  const { id } = found
   return untilInterrupted(
     session.io,
     async (signal) => {
-      const workers = await finishWorkers(session, id, options, signal)
+      const workers = await finishWorkers(session, found, options, signal)
       const job = await getJob(session.api, id)
       const shown = options.worker === undefined ? job : workers[0]
       session.answer(shown, () => jobText({ ...job, workers }))
+      await tellLeftOut(session, workers)
       return statusOf(session, workers)
     },
     (signal) => {
@@ -57,7 +61,7 @@ async function finish(session: Session, ref: string, options: Options): Promise<
 /** The workers it was asked for, finished unless nobody waits for that. */
 async function finishWorkers(
   session: Session,
-  job: string,
+  job: Job,
   { worker, wait, discardOutput }: Options,
   signal: AbortSignal,
 ): Promise<Worker[]> {
@@ -65,15 +69,24 @@ async function finishWorkers(
   const request = discardOutput === true ? { discard_output: true } : {}
   if (!wait) {
     const call = { request, signal, waitSeconds: 0 }
-    if (worker !== undefined) return [await finishWorker(api, job, worker, call)]
-    return (await finishJob(api, job, call)).workers
+    if (worker !== undefined) return [await finishWorker(api, job.id, worker, call)]
+    return (await finishJob(api, job.id, call)).workers
   }
   using live = openLiveLine(io.stderr, io.clock)
-  const onUnfinished = (text: string): void =>
-    live.update({ line: (columns) => fitWidth(text, columns), text, key: text })
+  const line = finishingLine(live)
+  const onUnfinished = (text: string): void => line.note(0, text)
   const finishing = { request, signal, retryRefusals: false, onUnfinished }
-  if (worker !== undefined) return [await finishWorkerToTheEnd(session, job, worker, finishing)]
-  return (await finishJobToTheEnd(session, job, finishing)).workers
+  const unfinished = job.workers.flatMap((one) => (one.state === 'finished' ? [] : [one.worker]))
+  return watchingOutputs(
+    session,
+    job,
+    worker === undefined ? unfinished : [worker],
+    (one, progress) => line.progress(one, progress),
+    async () =>
+      worker === undefined
+        ? (await finishJobToTheEnd(session, job.id, finishing)).workers
+        : [await finishWorkerToTheEnd(session, job.id, worker, finishing)],
+  )
 }
 
 /** A worker that is finished although its output could not be saved is a failure to be told. */

@@ -4,6 +4,7 @@ import { finishJob } from '../api/job-calls.ts'
 import { CommandError, errorText, fromErrorBody } from '../command-error.ts'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 import { Interrupted } from '../interruption.ts'
+import { tellLeftOut } from '../left-out.ts'
 import type { Session } from '../session.ts'
 import { jsonText, printable } from '../text/printable.ts'
 import type { WorkerResult } from './run-workers.ts'
@@ -43,6 +44,10 @@ export async function reportRun(
     }),
   )
   write(session, { job_uuid: job.id, name: job.name, exit_status: status, workers })
+  await tellLeftOut(
+    session,
+    results.flatMap(({ finished }) => ('state' in finished ? [finished] : [])),
+  )
   if (results.every(({ finished }) => !(finished instanceof Error))) await closeJob(session, job)
   else tellWhatGoesOn(session, job, problems)
   return status

@@ -1,11 +1,12 @@
 import type { FinishRequest, Job, Worker } from '../../agent-protocol/job.ts'
 import { CommandError, errorText } from '../command-error.ts'
 import { finishWorkerToTheEnd } from '../finishing.ts'
+import { finishingLine } from '../finishing-line.ts'
 import { Interrupted } from '../interruption.ts'
 import { type ForwardedSignal, isInterrupting } from '../io.ts'
-import { type LiveLine, openLiveLine } from '../live-line.ts'
+import { openLiveLine } from '../live-line.ts'
+import { watchingOutputs } from '../output-progress.ts'
 import type { Session } from '../session.ts'
-import { fitWidth } from '../text/display-width.ts'
 import { startGroupWitness } from './group-witness.ts'
 import type { MountedWorker } from './run-order.ts'
 import type { SignalRelay } from './signal-relay.ts'
@@ -45,11 +46,9 @@ export async function runWorkers(
     else if (isInterrupting(signal)) stopWaiting.abort(new Interrupted(signal))
   })
   using live = openLiveLine(io.stderr, io.clock)
-  const notes = unfinishedNotes(live)
-  const show = (worker: number, text: string | undefined): void => {
-    // A line that is redrawn would be torn apart by what the containers print.
-    if (!io.stderr.isTTY || running.size === 0) notes(worker, text)
-  }
+  const line = finishingLine(live)
+  // A line that is redrawn would be torn apart by what the containers print.
+  const mayShow = (): boolean => !io.stderr.isTTY || running.size === 0
   return await Promise.all(
     workers.map(async (mounted): Promise<WorkerResult> => {
       const { worker } = mounted.mount
@@ -60,13 +59,24 @@ export async function runWorkers(
       const end = await started.ended
       running.delete(started)
       if (end.problem !== undefined) note(end.problem)
-      const finished = await finish(session, job, worker, {
-        request: finishRequest(end, stopped),
-        signal: stopWaiting.signal,
-        retryRefusals: true,
-        onUnfinished: (text) => show(worker, text),
-      })
-      show(worker, undefined)
+      const finished = await watchingOutputs(
+        session,
+        job,
+        [worker],
+        (_, progress) => {
+          if (mayShow()) line.progress(worker, progress)
+        },
+        () =>
+          finish(session, job, worker, {
+            request: finishRequest(end, stopped),
+            signal: stopWaiting.signal,
+            retryRefusals: true,
+            onUnfinished: (text) => {
+              if (mayShow()) line.note(worker, text)
+            },
+          }),
+      )
+      if (mayShow()) line.note(worker, undefined)
       return { worker, end, finished }
     }),
   )
@@ -110,17 +120,5 @@ async function finish(
     if (reason instanceof Interrupted) return reason
     if (error instanceof CommandError) return error
     throw error
-  }
-}
-
-/** One line for all workers that are not finished yet. */
-function unfinishedNotes(live: LiveLine): (worker: number, text: string | undefined) => void {
-  const notes = new Map<number, string>()
-  return (worker, text) => {
-    if (text === undefined) notes.delete(worker)
-    else notes.set(worker, text)
-    if (notes.size === 0) return live.clear()
-    const all = [...new Set(notes.values())].join('; ')
-    live.update({ line: (columns) => fitWidth(all, columns), text: all, key: all })
   }
 }
