@@ -6,6 +6,8 @@ import type { Session } from './session.ts'
 /** What a command's file needs from the program to hang its command into it. */
 export interface CommandHost {
   readonly io: Io
+  /** Whether the command line asks for JSON, also where the rest of it is wrong. */
+  readonly json: boolean
   /** Runs the action in a session of its own; a number it returns is the exit status. */
   act(work: (session: Session) => Promise<number | undefined>): Promise<void>
 }

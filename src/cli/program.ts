@@ -35,6 +35,8 @@ const COMMANDS: readonly AddCommand[] = [
   addVerifyCommand,
 ]
 
+export const USAGE_HINT = '"ckpt COMMAND --help" shows what it takes.'
+
 export function buildProgram(host: CommandHost): Command {
   const { stdout, stderr } = host.io
   const program = new Command('ckpt')
@@ -42,19 +44,25 @@ export function buildProgram(host: CommandHost): Command {
     .version(installedVersion())
     .option('--socket <path>', 'the daemon’s socket (CKPTD_SOCKET; /run/ckptd/ckptd.sock)')
     .option('--project <project>', 'the project to act for (CKPT_PROJECT; default)')
-    .option('--json', 'answer in JSON: one document, or a line an event where it follows')
+    .option(
+      '--json',
+      'answer in JSON: one document, or a line an event where it follows; errors too, on stderr',
+    )
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => stdout.write(text),
-      writeErr: (text) => stderr.write(text),
+      // With --json the error is told as JSON, once it is caught.
+      writeErr: (text) => {
+        if (!host.json) stderr.write(text)
+      },
       outputError: (text, write) => write(text.replace(/^error: /, 'ckpt: ')),
       getOutHelpWidth: () => Math.min(100, stdout.columns()),
       getErrHelpWidth: () => Math.min(100, stderr.columns()),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-    .showHelpAfterError('hint: "ckpt COMMAND --help" shows what it takes.')
+    .showHelpAfterError(`hint: ${USAGE_HINT}`)
     .addHelpText(
       'after',
       `

@@ -1,7 +1,7 @@
 import type { Job, Worker } from '../../agent-protocol/job.ts'
 import { MAX_JOB_WORKERS } from '../../model/limits.ts'
 import { finishJob, finishWorker, getJob } from '../api/job-calls.ts'
-import { errorText, fromErrorBody } from '../command-error.ts'
+import { fromErrorBody } from '../command-error.ts'
 import { type AddCommand, nonEmpty, positiveInteger } from '../command-host.ts'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 import { finishJobToTheEnd, finishWorkerToTheEnd } from '../finishing.ts'
@@ -10,6 +10,7 @@ import { untilInterrupted } from '../interruption.ts'
 import { tellLeftOut } from '../left-out.ts'
 import { openLiveLine } from '../live-line.ts'
 import { watchingOutputs } from '../output-progress.ts'
+import { reportError } from '../report-error.ts'
 import type { Session } from '../session.ts'
 import { jobText } from '../text/job-text.ts'
 import { printable } from '../text/printable.ts'
@@ -77,7 +78,7 @@ async function finishWorkers(
   const onUnfinished = (text: string): void => line.note(0, text)
   const finishing = { request, signal, retryRefusals: false, onUnfinished }
   const unfinished = job.workers.flatMap((one) => (one.state === 'finished' ? [] : [one.worker]))
-  return watchingOutputs(
+  return await watchingOutputs(
     session,
     job,
     worker === undefined ? unfinished : [worker],
@@ -90,10 +91,10 @@ async function finishWorkers(
 }
 
 /** A worker that is finished although its output could not be saved is a failure to be told. */
-function statusOf({ io }: Session, workers: readonly Worker[]): number {
+function statusOf(session: Session, workers: readonly Worker[]): number {
   const failed = workers.find(({ state, error }) => state === 'finished' && error !== undefined)
   if (failed?.error === undefined) return EXIT_CODES.ok.status
   const error = fromErrorBody(failed.error, { exit: 'output_not_saved' })
-  io.stderr.write(errorText(`worker ${failed.worker}: ${error.message}`, error.hint))
+  reportError(session, error, `worker ${failed.worker}`)
   return error.status
 }

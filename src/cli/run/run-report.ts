@@ -5,6 +5,7 @@ import { CommandError, errorText, fromErrorBody } from '../command-error.ts'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 import { Interrupted } from '../interruption.ts'
 import { tellLeftOut } from '../left-out.ts'
+import { reportError } from '../report-error.ts'
 import type { Session } from '../session.ts'
 import { jsonText, printable } from '../text/printable.ts'
 import type { WorkerResult } from './run-workers.ts'
@@ -44,6 +45,8 @@ export async function reportRun(
     }),
   )
   write(session, { job_uuid: job.id, name: job.name, exit_status: status, workers })
+  for (const { worker, problem } of problems)
+    if (problem instanceof CommandError) reportError(session, problem, `worker ${worker}`)
   await tellLeftOut(
     session,
     results.flatMap(({ finished }) => ('state' in finished ? [finished] : [])),
@@ -96,12 +99,10 @@ async function closeJob(session: Session, { id }: Job): Promise<void> {
 
 function write({ io, json }: Session, report: RunReport): void {
   if (json) io.stdout.write(`${jsonText(report)}\n`)
-  for (const { worker, output_uuid, output_name, error } of report.workers) {
-    if (!json && output_uuid !== undefined)
-      io.stdout.write(`${printable(output_name ?? '')}  ${printable(output_uuid)}\n`)
-    if (error !== undefined)
-      io.stderr.write(errorText(`worker ${worker}: ${error.message}`, error.hint))
-  }
+  else
+    for (const { output_uuid, output_name } of report.workers)
+      if (output_uuid !== undefined)
+        io.stdout.write(`${printable(output_name ?? '')}  ${printable(output_uuid)}\n`)
 }
 
 function tellWhatGoesOn(
