@@ -101,6 +101,8 @@ export function publisher(
     await threads.use((remote) => remote.writeFileDurably(layout.sidecar(id), sidecar))
     failpoint('publish.sidecar-written')
     database.transaction(() => {
+      // Whoever marked it for removal meanwhile was told that it goes.
+      getCheckpoint(context, id)
       database.checkpoints.setReady(ready)
       database.ingests.remove(id)
     })
@@ -141,7 +143,8 @@ interface WrittenManifest {
 
 function getCheckpoint({ database }: IngestContext, id: CheckpointId): CheckpointRow {
   const checkpoint = database.checkpoints.find(id)
-  if (checkpoint === undefined) throw new CkptdError('cancelled', 'the checkpoint was removed')
+  if (checkpoint === undefined || checkpoint.status === 'removing')
+    throw new CkptdError('cancelled', 'the checkpoint was removed')
   return checkpoint
 }
 

@@ -1,5 +1,6 @@
 import type { Store } from '../cache/store.ts'
 import type { CheckpointRow } from '../database/checkpoints.ts'
+import type { Database } from '../database/database.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { Log } from './log.ts'
@@ -15,7 +16,7 @@ export async function removeCheckpoint(
   context: {
     store: Store
     checkpoints: Checkpoints
-    transfers: Transfers
+    transfers: Pick<Transfers, 'cancel'>
     removals: SingleFlight<void>
     log: Log
   },
@@ -36,29 +37,27 @@ export async function removeCheckpoint(
       },
     )
   }
-  assertUnused()
   const filling = row.status === 'new' || row.status === 'downloading'
-  if (filling && row.source_type === 'trainml')
-    throw new CkptdError(
-      'conflict',
-      `the checkpoint "${row.name}" is being saved from a job’s output`,
-    )
-  if (filling && !force)
-    throw new CkptdError(
-      'conflict',
-      `the checkpoint "${row.name}" is being filled; remove it with --force to cancel that`,
-    )
-  if (filling) await transfers.cancel(row.id)
-  // Asked and decided in one step: a job registered meanwhile keeps it.
+  // Asked and decided in one step, before anything is touched: a refusal changes nothing.
   database.transaction(() => {
     assertUnused()
+    if (filling && row.source_type === 'trainml') refuseCapture(database, row)
+    if (filling && !force)
+      throw new CkptdError(
+        'conflict',
+        `the checkpoint "${row.name}" is being filled; remove it with --force to cancel that`,
+      )
     database.checkpoints.setStatus(row.id, 'removing')
   })
+  const cancelled = transfers.cancel(row.id)
   await database.flush()
   checkpoints.changed(row.id).notify()
   log.info({ checkpoint: row.id }, 'checkpoint removed')
   removals
-    .join(row.id, () => store.removal.finish(row.id))
+    .join(row.id, async () => {
+      await cancelled
+      await store.removal.finish(row.id)
+    })
     .catch((error: unknown) =>
       log.error(
         { checkpoint: row.id, err: error },
@@ -66,4 +65,16 @@ export async function removeCheckpoint(
       ),
     )
   return row
+}
+
+function refuseCapture(database: Database, { id, name }: CheckpointRow): never {
+  const worker = database.jobs.findWorkerOfOutput(id)
+  const discard =
+    worker === undefined
+      ? ''
+      : `; "ckpt job finish ${worker.job_id} --worker ${worker.worker} --discard-output" discards it`
+  throw new CkptdError(
+    'conflict',
+    `the checkpoint "${name}" is being saved from a job’s output${discard}`,
+  )
 }

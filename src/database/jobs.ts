@@ -124,6 +124,9 @@ export function jobStatements(db: Sqlite) {
      FROM jobs j WHERE j.status <> 'finished'
        AND j.id IN (SELECT job_id FROM job_checkpoints WHERE checkpoint_id = ?) ORDER BY j.created_at_ms`,
   )
+  const ofOutput = db.prepare<[string], WorkerRow>(
+    'SELECT * FROM workers WHERE output_checkpoint_id = ?',
+  )
   return {
     insert: (
       job: Omit<JobRow, 'status'>,
@@ -139,6 +142,8 @@ export function jobStatements(db: Sqlite) {
     listCheckpoints: (id: JobId) => checkpointsOf.all(id),
     listWorkers: (id: JobId) => workersOf.all(id),
     findWorker: (id: JobId, n: number) => worker.get(id, n),
+    /** The worker whose output a checkpoint is to become. */
+    findWorkerOfOutput: (id: CheckpointId) => ofOutput.get(id),
     listWorkersIn: (state: WorkerRow['state']) => workersIn.all(state),
     setStatus: (id: JobId, status: JobRow['status']) => void setJobStatus.run(status, id),
     setWorkerMounting: (id: JobId, n: number, output: boolean) =>
