@@ -25,7 +25,7 @@ type WalkedFile = WalkedEntry & { kind: 'file' }
  * Puts a tree that was handed over into the store without copying bytes: its files are hashed
  * where they are and linked. Never fails because of an entry: what a checkpoint cannot hold is
  * left out, counted and named. A file that somebody still writes throws `worker_running`;
- * asked again, it goes on where it was.
+ * asked again, it goes on where it was. Once it has ended, also by the signal, nothing of it is under way.
  */
 export async function captureTree(context: {
   ingest: Ingest
@@ -68,8 +68,7 @@ export async function captureTree(context: {
     }
   }
 
-  for await (const page of pages(threads, root)) {
-    signal.throwIfAborted()
+  const capturePage = (page: readonly WalkedEntry[]): void => {
     const files: WalkedFile[] = []
     for (const entry of page) {
       if (entry.kind === 'left-out') leave(entry.why)
@@ -84,10 +83,19 @@ export async function captureTree(context: {
       const stored: Promise<void> = store(file).finally(() => underWay.delete(stored))
       underWay.add(stored)
     }
-    while (underWay.size > MAX_UNDER_WAY) await Promise.race(underWay)
-    if (failure !== undefined) break
   }
-  await Promise.all(underWay)
+
+  try {
+    for await (const page of pages(threads, root)) {
+      signal.throwIfAborted()
+      capturePage(page)
+      while (underWay.size > MAX_UNDER_WAY) await Promise.race(underWay)
+      if (failure !== undefined) break
+    }
+  } finally {
+    // Whoever is told that it ended may take the ingest away.
+    await Promise.all(underWay)
+  }
   if (failure !== undefined) throw failure
   for (const { why } of ingest.dropEscapingSymlinks()) leave(why)
   if (leftOut > MAX_NAMED) log(`Left out: ${leftOut - MAX_NAMED} more entries`)

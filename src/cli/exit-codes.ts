@@ -16,7 +16,10 @@ export const EXIT_CODES = {
   damage_found: { status: 7, meaning: 'bytes in the store are not what they were' },
   no_space: { status: 8, meaning: 'no space or quota left for it' },
   not_possible_here: { status: 9, meaning: 'this host or user cannot do it (mounts, root)' },
-  output_not_saved: { status: 10, meaning: 'the job succeeded, but an output could not be saved' },
+  output_not_saved: {
+    status: 10,
+    meaning: 'an output could not be saved; the job waits for a decision',
+  },
   wrong_node: { status: 78, meaning: 'started with a Node.js that is too old' },
   not_executable: { status: 126, meaning: 'run: the command may not be executed' },
   no_such_command: { status: 127, meaning: 'run: the command does not exist' },

@@ -21,7 +21,18 @@ export interface Finishing {
   readonly onUnfinished: (text: string) => void
 }
 
-/** Finishes one worker and waits until its output is a ready checkpoint; says who holds it. */
+/**
+ * Whether a worker's output is not saved and waiting does not help: somebody has to decide, and
+ * the error's hint says how.
+ */
+export function isNotSaved({ state, error }: Worker): boolean {
+  return state === 'finishing' && error !== undefined && !error.retryable
+}
+
+/**
+ * Finishes one worker and waits until its output is a ready checkpoint, or cannot become one;
+ * says who holds it.
+ */
 export async function finishWorkerToTheEnd(
   session: Session,
   job: string,
@@ -68,7 +79,9 @@ async function untilDone<T>(
         signal,
         onLost: ({ message }) => onUnfinished(`${printable(message)}; trying again`),
       })
-      const unfinished = workersOf(answer).filter(({ state }) => state !== 'finished')
+      const unfinished = workersOf(answer).filter(
+        (worker) => worker.state !== 'finished' && !isNotSaved(worker),
+      )
       if (unfinished.length === 0) return answer
       onUnfinished(unfinishedText(unfinished))
       if (waitSeconds === 0 || io.clock.now() - askedAt >= RETRY_MS) continue

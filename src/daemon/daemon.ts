@@ -47,6 +47,7 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
   const shared = { store, checkpoints, jobs, helper, config, signal: stopping.signal, now, log }
   const bootId = readBootId()
   const finishes = openWorkerFinishes(shared)
+  finishes.resumeUnmounted()
   const reconciled = reconcileWhenConnected(
     { store, helper, finishes, bootId, now, log },
     stopping.signal,

@@ -1,27 +1,29 @@
-import { join } from 'node:path'
 import type { FinishRequest } from '../agent-protocol/job.ts'
 import type { Store } from '../cache/store.ts'
-import { captureTree } from '../capture/capture-tree.ts'
 import type { JobRow, WorkerRow } from '../database/jobs.ts'
-import { outputCheckpointName } from '../model/checkpoint-name.ts'
-import { CkptdError, toErrorRecord } from '../model/errors.ts'
-import type { CheckpointId } from '../model/ids.ts'
+import { type ErrorCode, toErrorRecord } from '../model/errors.ts'
 import type { MountClient } from '../mount/client.ts'
 import { failpoint } from '../os/failpoint.ts'
-import { startActivity } from './activity.ts'
 import { type ChangeSignal, changeSignal } from './change-signal.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { Config } from './config.ts'
 import type { Jobs } from './jobs.ts'
 import type { Log } from './log.ts'
+import { type Holders, openOutputSaver } from './save-output.ts'
 import { singleFlight } from './single-flight.ts'
 
 /** The end of workers: mounts released, output handed over and saved as a checkpoint. */
 export interface WorkerFinishes {
-  /** Records, durably, that a worker ended, and starts the rest. Idempotent. */
+  /**
+   * Records, durably, that a worker ended, and starts the rest. Idempotent; asked again, a
+   * worker that failed is tried again, and with `discard_output` an output is given up that is
+   * not saved yet.
+   */
   begin(job: JobRow, worker: number, report: FinishRequest): Promise<void>
   /** Goes on with a worker in state `finishing`. */
   resume(job: JobRow, worker: number): void
+  /** Goes on with those workers for which nobody has to be asked: nothing of them is mounted. */
+  resumeUnmounted(): void
   /** Told whenever something about a job's workers changed. */
   readonly changed: ChangeSignal
   settle(): Promise<void>
@@ -30,6 +32,8 @@ export interface WorkerFinishes {
 /** How soon a worker is looked at again whose mounts are still held or whose capture failed. */
 const RETRY_HELD_MS = 1_000
 const RETRY_FAILED_MS = 30_000
+/** What a further attempt would only find again: the worker waits until somebody decides. */
+const LASTING: ReadonlySet<ErrorCode> = new Set(['too_large', 'limit_exceeded', 'invalid_path'])
 
 export function openWorkerFinishes(context: {
   store: Store
@@ -41,19 +45,22 @@ export function openWorkerFinishes(context: {
   now: () => number
   log: Log
 }): WorkerFinishes {
-  const { store, checkpoints, jobs, helper, signal, now } = context
+  const { store, jobs, helper, signal } = context
   const { database } = store
   const flights = singleFlight<void>()
   const changed = changeSignal()
+  const outputs = openOutputSaver(context)
+  /** Of the workers that wait for their next attempt. */
+  const pauses = new Map<string, ChangeSignal>()
+  const keyOf = (job: JobRow, worker: number): string => `${job.id}/${worker}`
 
-  /** True once neither the worker's mounts nor its leases are left. */
-  const release = async (job: JobRow, worker: number): Promise<boolean> => {
+  /** Neither a mount nor an output directory was ever asked for, or nothing of it is left. */
+  const isUnmounted = ({ job_id: job, worker, has_output: output }: WorkerRow): boolean =>
+    output === 0 && database.leases.listOfWorker(job, worker).length === 0
+
+  const release = async (job: JobRow, worker: number): Promise<Holders> => {
     const { released, holders } = await helper.releaseWorker({ job: job.id, worker })
-    if (!released) {
-      database.jobs.setWorkerHolders(job.id, worker, holders ?? [])
-      changed.notify()
-      return false
-    }
+    if (!released) return holders ?? []
     failpoint('release.unmounted')
     database.transaction(() => {
       database.leases.removeOfWorker(job.id, worker)
@@ -61,109 +68,17 @@ export function openWorkerFinishes(context: {
     })
     failpoint('release.recorded')
     await store.views.removeDisposable()
-    return true
-  }
-
-  const handOver = async (job: JobRow, worker: number) => {
-    try {
-      return await helper.handOverOutput({ job: job.id, worker })
-    } catch (error) {
-      if (error instanceof CkptdError && error.code === 'not_found') return 'nothing there' as const
-      throw error
-    }
-  }
-
-  const outputCheckpoint = async (job: JobRow, worker: WorkerRow): Promise<CheckpointId> => {
-    if (worker.output_checkpoint_id !== null) return worker.output_checkpoint_id
-    const { id } = await checkpoints.create({
-      project: job.project,
-      name: outputCheckpointName(job.name, worker.worker, job.worker_count),
-      sourceType: 'trainml',
-      sourceUri: job.id,
-      sourceOptions: {},
-      sealedSource: null,
-      ingest: 'capture',
-      ingestState: {},
-      alsoRecord: (id) => database.jobs.setWorkerOutput(job.id, worker.worker, id),
-    })
-    return id
-  }
-
-  const capture = async (job: JobRow, worker: number): Promise<boolean> => {
-    const handed = await handOver(job, worker)
-    if (handed === 'nothing there') {
-      // Never written to, or saved and cleaned up by a daemon that died right after.
-      const saved = jobs.getWorker(job, worker).output_checkpoint_id
-      if (saved === null) return true
-      if (checkpoints.get(job.project, saved).status !== 'ready')
-        throw new CkptdError(
-          'internal',
-          `the output of worker ${worker} is gone before it was saved`,
-        )
-      await store.removal.dropIngest(saved)
-      return true
-    }
-    if (!handed.handedOver || handed.stagingName === undefined) {
-      database.jobs.setWorkerHolders(job.id, worker, handed.holders ?? [])
-      changed.notify()
-      return false
-    }
-    failpoint('capture.handed-over')
-    const root = join(store.layout.staging, handed.stagingName)
-    const id = await outputCheckpoint(job, jobs.getWorker(job, worker))
-    const row = checkpoints.get(job.project, id)
-    if (row.status !== 'ready') {
-      const activity = startActivity('capturing', now)
-      checkpoints.setProgress(id, activity.progress())
-      if (row.status === 'new') {
-        database.checkpoints.setStatus(id, 'downloading')
-        checkpoints.log(id, `Saving the output of worker ${worker} of job "${job.name}"`)
-      }
-      const { leftOut } = await captureTree({
-        ingest: store.openIngest(id, row.domain),
-        threads: store.threads,
-        root,
-        log: (line) => checkpoints.log(id, line),
-        onProgress: ({ filesDone, bytesDone }) => {
-          activity.update({ phase: 'capturing', filesDone, bytesDone })
-          checkpoints.setProgress(id, activity.progress())
-        },
-        signal,
-      })
-      if (leftOut > 0) {
-        const untilMs = now() + context.config.keep_output_hours * 3_600_000
-        database.jobs.setWorkerOutputKept(job.id, worker, untilMs)
-        checkpoints.log(
-          id,
-          `${leftOut} entries were left out; the output directory is kept at ${root} until ${new Date(untilMs).toISOString()}`,
-        )
-      }
-      await store.publisher.publish(id, now())
-      failpoint('capture.published')
-      checkpoints.log(id, 'Upload complete')
-      checkpoints.setProgress(id, undefined)
-    }
-    await store.removal.dropIngest(id)
-    const keptUntilMs = jobs.getWorker(job, worker).output_kept_until_ms ?? 0
-    if (keptUntilMs <= now()) await store.threads.use((remote) => remote.removeTree(root))
-    failpoint('capture.cleaned')
-    return true
-  }
-
-  const discard = async (job: JobRow, worker: number): Promise<boolean> => {
-    const { discarded, holders } = await helper.discardOutput({ job: job.id, worker })
-    if (!discarded) database.jobs.setWorkerHolders(job.id, worker, holders ?? [])
-    changed.notify()
-    return discarded
+    return undefined
   }
 
   /** One attempt; true when the worker is finished, false when somebody still holds it. */
   const attempt = async (job: JobRow, worker: number): Promise<boolean> => {
-    if (!(await release(job, worker))) return false
     const row = jobs.getWorker(job, worker)
-    if (row.has_output === 1) {
-      const discarding = row.discard_output === 1 && row.output_checkpoint_id === null
-      if (!(await (discarding ? discard(job, worker) : capture(job, worker)))) return false
+    let holders = isUnmounted(row) ? undefined : await release(job, worker)
+    if (holders === undefined && row.has_output === 1) holders = await outputs.save(job, worker)
+    if (holders !== undefined) {
+      database.jobs.setWorkerHolders(job.id, worker, holders)
+      return false
     }
     database.transaction(() => {
       database.jobs.setWorkerFinished(job.id, worker)
@@ -176,32 +91,61 @@ export function openWorkerFinishes(context: {
     return true
   }
 
+  /** Records why an attempt failed; answers when to try again, undefined: when somebody asks. */
+  const recordFailure = (job: JobRow, worker: number, error: unknown): number | undefined => {
+    const record = toErrorRecord(error)
+    database.jobs.setWorkerError(job.id, worker, record)
+    if (LASTING.has(record.code)) {
+      context.log.warn({ job: job.id, worker, code: record.code }, record.message)
+      return undefined
+    }
+    if (record.code === 'worker_running' || record.code === 'mounts_unavailable')
+      return RETRY_HELD_MS
+    context.log.error(
+      { job: job.id, worker, err: error },
+      'finishing a worker failed; it is tried again',
+    )
+    return RETRY_FAILED_MS
+  }
+
+  const pause = async (job: JobRow, worker: number, ms: number | undefined): Promise<void> => {
+    const wake = changeSignal()
+    pauses.set(keyOf(job, worker), wake)
+    await wake.wait({ ...(ms === undefined ? {} : { timeoutMs: ms }), signal })
+    pauses.delete(keyOf(job, worker))
+  }
+
   const run = async (job: JobRow, worker: number): Promise<void> => {
     while (!signal.aborted) {
-      let pauseMs = RETRY_HELD_MS
+      const { discard_output: discarding } = jobs.getWorker(job, worker)
+      let pauseMs: number | undefined = RETRY_HELD_MS
       try {
         if (await attempt(job, worker)) return changed.notify()
       } catch (error) {
         if (signal.aborted) return
-        const waiting =
-          error instanceof CkptdError &&
-          (error.code === 'worker_running' || error.code === 'mounts_unavailable')
-        if (!waiting) {
-          pauseMs = RETRY_FAILED_MS
-          context.log.error(
-            { job: job.id, worker, err: error },
-            'finishing a worker failed; it is tried again',
-          )
-        }
-        database.jobs.setWorkerError(job.id, worker, toErrorRecord(error))
-        changed.notify()
+        // Its output is to be discarded since the attempt began.
+        if (jobs.getWorker(job, worker).discard_output !== discarding) continue
+        pauseMs = recordFailure(job, worker, error)
       }
-      await changed.wait({ timeoutMs: pauseMs, signal })
+      changed.notify()
+      await pause(job, worker, pauseMs)
     }
   }
 
   const start = (job: JobRow, worker: number): void => {
-    void flights.join(`${job.id}/${worker}`, () => run(job, worker))
+    void flights.join(keyOf(job, worker), () => run(job, worker))
+  }
+
+  const askAgain = (job: JobRow, worker: number, discardOutput: boolean): void => {
+    if (discardOutput) {
+      database.jobs.setWorkerDiscard(job.id, worker)
+      outputs.stop(job, worker)
+    }
+    const paused = pauses.get(keyOf(job, worker))
+    if (paused === undefined) return
+    // What an earlier attempt met is no answer to this question.
+    database.jobs.setWorkerError(job.id, worker, null)
+    paused.notify()
   }
 
   return {
@@ -209,15 +153,13 @@ export function openWorkerFinishes(context: {
     begin: async (job, worker, report) => {
       const row = jobs.getWorker(job, worker)
       if (row.state === 'finished') return
-      if (row.state === 'finishing') {
-        // Asked again: whoever was in the way may be gone.
-        if (report.discard_output) database.jobs.setWorkerDiscard(job.id, worker)
-        changed.notify()
-      } else {
+      const discardOutput = report.discard_output ?? false
+      if (row.state === 'finishing') askAgain(job, worker, discardOutput)
+      else {
         database.jobs.setWorkerFinishing(job.id, worker, {
           outcome: report.outcome ?? null,
           exitCode: report.exit_code ?? null,
-          discardOutput: report.discard_output ?? false,
+          discardOutput,
         })
         await database.flush()
         failpoint('finish.recorded')
@@ -225,6 +167,12 @@ export function openWorkerFinishes(context: {
       start(job, worker)
     },
     resume: start,
+    resumeUnmounted: () => {
+      for (const row of database.jobs.listWorkersIn('finishing')) {
+        const job = isUnmounted(row) ? database.jobs.find(row.job_id) : undefined
+        if (job !== undefined) start(job, row.worker)
+      }
+    },
     settle: () => flights.settle(),
   }
 }

@@ -78,7 +78,8 @@ export function jobStatements(db: Sqlite) {
     `UPDATE workers SET state = 'mounting', has_output = max(has_output, ?) WHERE job_id = ? AND worker = ?`,
   )
   const setMounted = db.prepare<[number, string, number]>(
-    `UPDATE workers SET state = 'mounted', mounted_at_ms = ? WHERE job_id = ? AND worker = ?`,
+    `UPDATE workers SET state = 'mounted', mounted_at_ms = ?
+     WHERE job_id = ? AND worker = ? AND state = 'mounting'`,
   )
   const setRegistered = db.prepare<[string, number]>(
     `UPDATE workers SET state = 'registered', mounted_at_ms = NULL WHERE job_id = ? AND worker = ?`,
@@ -106,7 +107,7 @@ export function jobStatements(db: Sqlite) {
   const setDiscard = db.prepare<[string, number]>(
     'UPDATE workers SET discard_output = 1 WHERE job_id = ? AND worker = ?',
   )
-  const setOutput = db.prepare<[string, string, number]>(
+  const setOutput = db.prepare<[string | null, string, number]>(
     'UPDATE workers SET output_checkpoint_id = ? WHERE job_id = ? AND worker = ?',
   )
   const setOutputKept = db.prepare<[number, string, number]>(
@@ -148,6 +149,7 @@ export function jobStatements(db: Sqlite) {
     setStatus: (id: JobId, status: JobRow['status']) => void setJobStatus.run(status, id),
     setWorkerMounting: (id: JobId, n: number, output: boolean) =>
       void setMounting.run(output ? 1 : 0, id, n),
+    /** Unless its finishing began meanwhile. */
     setWorkerMounted: (id: JobId, n: number, nowMs: number) => void setMounted.run(nowMs, id, n),
     /** Back to before its mount: nothing of it is mounted any more. */
     setWorkerRegistered: (id: JobId, n: number) => void setRegistered.run(id, n),
@@ -168,7 +170,7 @@ export function jobStatements(db: Sqlite) {
     setWorkerError: (id: JobId, n: number, error: ErrorRecord | null) =>
       void setError.run(error === null ? null : JSON.stringify(error), id, n),
     setWorkerDiscard: (id: JobId, n: number) => void setDiscard.run(id, n),
-    setWorkerOutput: (id: JobId, n: number, checkpoint: CheckpointId) =>
+    setWorkerOutput: (id: JobId, n: number, checkpoint: CheckpointId | null) =>
       void setOutput.run(checkpoint, id, n),
     setWorkerOutputKept: (id: JobId, n: number, untilMs: number) =>
       void setOutputKept.run(untilMs, id, n),

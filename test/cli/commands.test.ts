@@ -301,15 +301,18 @@ describe('ckpt jobs and ckpt job', () => {
   })
 
   test('job finish says when an output could not be saved', async () => {
-    const error = errorBody('no_space', 'the disk is full')
-    const lost = job({ status: 'finished', workers: [{ worker: 1, state: 'finished', error }] })
+    const error = errorBody('too_large', 'the tree is too large')
+    const lost = job({
+      data: { output_type: 'trainml', output_uri: 'checkpoint' },
+      workers: [{ worker: 1, state: 'finishing', error }],
+    })
     const daemon = await daemonWith((app) => {
       app.get('/v1/jobs/:ref', () => lost)
-      app.post('/v1/jobs/:ref/finish', () => lost)
+      app.post('/v1/jobs/:ref/finish', (_, reply) => reply.code(202).send(lost))
     })
     const { status, err } = await ckpt(daemon, ['job', 'finish', 'tune'])
     expect(status).toBe(10)
-    expect(err).toContain('ckpt: worker 1: the disk is full')
+    expect(err).toContain('ckpt: worker 1: the tree is too large')
   })
 
   test('job finish can be left; the finishing goes on', async () => {

@@ -12,7 +12,7 @@ interface Behaviour {
   /** Lines before the mount's result. */
   readonly pending?: Iterable<unknown> | AsyncIterable<unknown>
   readonly runtimeDir?: string
-  /** What stands in every finished worker. */
+  /** Why no output is saved, in every worker that is to be finished. */
   readonly outputError?: ErrorBody
   /** Asked at every finish; an error refuses it. */
   readonly onFinish?: (worker: number) => Refusal
@@ -59,14 +59,17 @@ export async function startFakeJobDaemon(behaviour: Behaviour = {}): Promise<Fak
     })
     app.post<{ Params: { n: string }; Body: FinishRequest }>(
       '/v1/jobs/:ref/workers/:n/finish',
-      ({ params, body }) => {
+      ({ params, body }, reply) => {
         const worker = Number(params.n)
         const refusal = behaviour.onFinish?.(worker)
         if (refusal !== undefined) throw refusal
         finished.push({ worker, request: body })
         const saved = registered.data.output_uri !== undefined && body.discard_output !== true
         const { outputError } = behaviour
-        if (outputError !== undefined) return { worker, state: 'finished', error: outputError }
+        if (outputError !== undefined) {
+          reply.code(202)
+          return { worker, state: 'finishing', error: outputError }
+        }
         return { worker, state: 'finished', ...(saved ? { output_uuid: output(worker) } : {}) }
       },
     )

@@ -271,11 +271,15 @@ describe('ckpt run', () => {
   })
 
   test('says when an output could not be saved, after a run that succeeded', async () => {
-    const daemon = await daemonWith({ outputError: errorBody('no_space', 'the disk is full') })
+    const daemon = await daemonWith({
+      outputError: errorBody('too_large', 'the tree is too large'),
+    })
     const ran = run(daemon, ['--output', 'checkpoint'], img('true'))
     expect(await ran.ended).toMatchObject({ status: 10 })
-    expect(ran.err()).toContain('ckpt: worker 1: the disk is full')
-    expect(daemon.finished.at(-1)).toMatchObject({ worker: 0 })
+    expect(ran.err()).toContain('ckpt: worker 1: the tree is too large')
+    expect(ran.err()).toContain(`ckpt job finish ${JOB_ID}`)
+    // The whole job is not finished behind it: that would only try to save it again.
+    expect(daemon.finished).toMatchObject([{ worker: 1 }])
   })
 
   test('outlives a restart of the daemon while the container runs', async () => {

@@ -270,6 +270,22 @@ describe('secrets', () => {
 })
 
 describe('a mount', () => {
+  it.each([[undefined], [null], [{}]])(
+    'and a finish take %j for a body that says nothing',
+    async (body) => {
+      const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+        name: 'says nothing',
+        model: { checkpoints: ['twin'] },
+      })
+      const path = `/v1/jobs/${job.id}/workers/1`
+      expect((await daemon.call('POST', `${path}/mount?wait=30`, body)).status).toBe(200)
+      expect((await daemon.call('POST', `${path}/finish?wait=30`, body)).status).toBe(200)
+      expect((await daemon.call('POST', `/v1/jobs/${job.id}/finish?wait=30`, body)).status).toBe(
+        200,
+      )
+    },
+  )
+
   it('waits for its checkpoints with 202 and progress, joins when asked again, and outlives its asker', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     web.hold = promise

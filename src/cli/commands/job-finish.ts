@@ -4,7 +4,7 @@ import { finishJob, finishWorker, getJob } from '../api/job-calls.ts'
 import { fromErrorBody } from '../command-error.ts'
 import { type AddCommand, nonEmpty, positiveInteger } from '../command-host.ts'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
-import { finishJobToTheEnd, finishWorkerToTheEnd } from '../finishing.ts'
+import { finishJobToTheEnd, finishWorkerToTheEnd, isNotSaved } from '../finishing.ts'
 import { finishingLine } from '../finishing-line.ts'
 import { untilInterrupted } from '../interruption.ts'
 import { tellLeftOut } from '../left-out.ts'
@@ -49,7 +49,7 @@ async function finish(session: Session, ref: string, options: Options): Promise<
       const shown = options.worker === undefined ? job : workers[0]
       session.answer(shown, () => jobText({ ...job, workers }))
       await tellLeftOut(session, workers)
-      return statusOf(session, workers)
+      return statusOf(session, job, workers)
     },
     (signal) => {
       const again = session.commandLine(`job show ${printable(id)}`)
@@ -90,11 +90,12 @@ async function finishWorkers(
   )
 }
 
-/** A worker that is finished although its output could not be saved is a failure to be told. */
-function statusOf(session: Session, workers: readonly Worker[]): number {
-  const failed = workers.find(({ state, error }) => state === 'finished' && error !== undefined)
+/** An output that could not be saved is a failure to be told. */
+function statusOf(session: Session, { data }: Job, workers: readonly Worker[]): number {
+  const failed = workers.find(isNotSaved)
   if (failed?.error === undefined) return EXIT_CODES.ok.status
-  const error = fromErrorBody(failed.error, { exit: 'output_not_saved' })
+  const saves = data.output_uri !== undefined
+  const error = fromErrorBody(failed.error, saves ? { exit: 'output_not_saved' } : {})
   reportError(session, error, `worker ${failed.worker}`)
   return error.status
 }

@@ -51,7 +51,8 @@ export async function reportRun(
     session,
     results.flatMap(({ finished }) => ('state' in finished ? [finished] : [])),
   )
-  if (results.every(({ finished }) => !(finished instanceof Error))) await closeJob(session, job)
+  if (results.every(({ finished }) => 'state' in finished && finished.state === 'finished'))
+    await closeJob(session, job)
   else tellWhatGoesOn(session, job, problems)
   return status
 }

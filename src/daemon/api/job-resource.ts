@@ -1,6 +1,7 @@
+import type { ErrorBody } from '../../agent-protocol/checkpoint.ts'
 import type { Holder, Job, Worker } from '../../agent-protocol/job.ts'
 import type { JobRow, WorkerRow } from '../../database/jobs.ts'
-import { type ErrorRecord, fromErrorRecord } from '../../model/errors.ts'
+import { type CkptdError, type ErrorRecord, fromErrorRecord } from '../../model/errors.ts'
 import type { Context } from '../context.ts'
 import { errorBody } from './error-answer.ts'
 
@@ -42,8 +43,23 @@ export function workerResource(context: Context, job: JobRow, row: WorkerRow): W
       ? {}
       : { waiting_for: pending.map(({ name, status }) => `${name} (${status})`).join(', ') }),
     ...(row.held_by === null ? {} : { held_by: JSON.parse(row.held_by) as Holder[] }),
-    ...(row.error === null
-      ? {}
-      : { error: errorBody(fromErrorRecord(JSON.parse(row.error) as ErrorRecord)) }),
+    ...(row.error === null ? {} : { error: workerError(job, row, row.error) }),
   }
+}
+
+/** Whether there is nothing more to wait for: the worker is finished, or somebody has to decide. */
+export function isSettled({ state, error }: WorkerRow): boolean {
+  return state === 'finished' || (error !== null && !parseError(error).retryable)
+}
+
+function workerError(job: JobRow, row: WorkerRow, text: string): ErrorBody {
+  const error = parseError(text)
+  const body = errorBody(error)
+  if (error.retryable || row.has_output === 0) return body
+  const discard = `ckpt job finish ${job.id} --worker ${row.worker} --discard-output`
+  return { ...body, hint: `${body.hint} "${discard}" gives the output up.` }
+}
+
+function parseError(text: string): CkptdError {
+  return fromErrorRecord(JSON.parse(text) as ErrorRecord)
 }

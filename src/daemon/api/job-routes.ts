@@ -15,8 +15,14 @@ import type { Context } from '../context.ts'
 import { within } from '../single-flight.ts'
 import type { Api } from './api.ts'
 import { sendEvents } from './event-stream.ts'
-import { jobResource, workerResource } from './job-resource.ts'
-import { ProjectQuery, projectOf, ReferenceParams, WaitQuery } from './request-params.ts'
+import { isSettled, jobResource, workerResource } from './job-resource.ts'
+import {
+  defaultBody,
+  ProjectQuery,
+  projectOf,
+  ReferenceParams,
+  WaitQuery,
+} from './request-params.ts'
 
 /** How often a waiting runner is told what it waits for. */
 const PENDING_INTERVAL_MS = 1_000
@@ -54,10 +60,11 @@ export function jobRoutes(api: Api, context: Context): void {
   api.post(
     '/v1/jobs/:reference/workers/:worker/mount',
     {
+      preValidation: defaultBody,
       schema: {
         params: WorkerParams,
         querystring: WaitQuery,
-        body: Type.Optional(MountRequest),
+        body: MountRequest,
         response: { 200: MountResult, 202: MountPending },
       },
     },
@@ -65,7 +72,7 @@ export function jobRoutes(api: Api, context: Context): void {
       const job = find(request)
       const { worker } = request.params
       jobs.getWorker(job, worker)
-      const mounting = mounts.mount(job, worker, request.body ?? {})
+      const mounting = mounts.mount(job, worker, request.body)
       if (request.headers.accept === 'application/x-ndjson')
         return sendEvents(reply, (signal) => followMount(context, job, worker, mounting, signal))
       const result = await within(mounting, (request.query.wait ?? 0) * 1000 + GRACE_MS)
@@ -78,40 +85,48 @@ export function jobRoutes(api: Api, context: Context): void {
   api.post(
     '/v1/jobs/:reference/workers/:worker/finish',
     {
+      preValidation: defaultBody,
       schema: {
         params: WorkerParams,
         querystring: WaitQuery,
-        body: Type.Optional(FinishRequest),
+        body: FinishRequest,
         response: { 200: Worker, 202: Worker },
       },
     },
     async (request, reply) => {
       const job = find(request)
       const { worker } = request.params
-      await finishes.begin(job, worker, request.body ?? {})
-      const isDone = (): boolean => jobs.getWorker(job, worker).state === 'finished'
-      if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
-      return workerResource(context, job, jobs.getWorker(job, worker))
+      await finishes.begin(job, worker, request.body)
+      await waitUntil(
+        context,
+        () => isSettled(jobs.getWorker(job, worker)),
+        request.query.wait ?? 0,
+      )
+      const row = jobs.getWorker(job, worker)
+      reply.status(row.state === 'finished' ? 200 : 202)
+      return workerResource(context, job, row)
     },
   )
 
   api.post(
     '/v1/jobs/:reference/finish',
     {
+      preValidation: defaultBody,
       schema: {
         params: ReferenceParams,
         querystring: WaitQuery,
-        body: Type.Optional(FinishRequest),
+        body: FinishRequest,
         response: { 200: Job, 202: Job },
       },
     },
     async (request, reply) => {
       const job = find(request)
-      const workers: WorkerRow[] = context.store.database.jobs.listWorkers(job.id)
-      for (const { worker } of workers) await finishes.begin(job, worker, request.body ?? {})
-      const isDone = (): boolean => jobs.get(job.project, job.id).status === 'finished'
-      if (!(await waitFor(context, isDone, request.query.wait ?? 0))) reply.status(202)
-      return jobResource(context, jobs.get(job.project, job.id))
+      const workers = (): WorkerRow[] => context.store.database.jobs.listWorkers(job.id)
+      for (const { worker } of workers()) await finishes.begin(job, worker, request.body)
+      await waitUntil(context, () => workers().every(isSettled), request.query.wait ?? 0)
+      const row = jobs.get(job.project, job.id)
+      reply.status(row.status === 'finished' ? 200 : 202)
+      return jobResource(context, row)
     },
   )
 }
@@ -119,12 +134,12 @@ export function jobRoutes(api: Api, context: Context): void {
 /** Even without `wait`, what is done in a moment is answered with 200. */
 const GRACE_MS = 100
 
-async function waitFor(context: Context, isDone: () => boolean, seconds: number): Promise<boolean> {
+/** Resolves when it is done, or when the time is up. */
+async function waitUntil(context: Context, isDone: () => boolean, seconds: number): Promise<void> {
   const untilMs = context.now() + seconds * 1000 + GRACE_MS
-  for (;;) {
-    if (isDone()) return true
+  while (!isDone()) {
     const leftMs = untilMs - context.now()
-    if (leftMs <= 0) return false
+    if (leftMs <= 0) return
     await context.finishes.changed.wait({ timeoutMs: Math.min(leftMs, PENDING_INTERVAL_MS) })
   }
 }

@@ -1,3 +1,4 @@
+import type { preValidationHookHandler } from 'fastify'
 import { Type } from 'typebox'
 import { type Project, parseProject } from '../../model/ids.ts'
 
@@ -19,3 +20,9 @@ export const WaitQuery = Type.Object({
   project_uuid: Type.Optional(Type.String()),
   wait: Type.Optional(Type.Number({ minimum: 0, maximum: 3600 })),
 })
+
+/** For a route whose body may be left out or be `null`: nothing said means the defaults. */
+export const defaultBody: preValidationHookHandler = (request, _reply, done) => {
+  request.body ??= {}
+  done()
+}
