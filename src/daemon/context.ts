@@ -24,4 +24,6 @@ export interface Context {
   readonly mounts: WorkerMounts
   readonly finishes: WorkerFinishes
   readonly state: () => 'starting' | 'running' | 'stopping'
+  /** Aborted, with the error that callers get, when the daemon is asked to stop. */
+  readonly stopping: AbortSignal
 }

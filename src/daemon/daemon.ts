@@ -1,8 +1,9 @@
 import { openStore } from '../cache/store.ts'
+import { CkptdError } from '../model/errors.ts'
 import { connectMountd } from '../mount/client.ts'
 import { readBootId } from '../os/boot-id.ts'
 import { createFetcher } from '../sources/fetcher.ts'
-import { createServer } from './api/server.ts'
+import { closeServer, createServer } from './api/server.ts'
 import { openCheckpoints } from './checkpoints.ts'
 import { keepOutputsClean } from './clean-outputs.ts'
 import type { Config } from './config.ts'
@@ -19,8 +20,8 @@ import { singleFlight } from './single-flight.ts'
 import { openTransfers } from './transfers.ts'
 import { version } from './version.ts'
 
-/** How long requests and work under way get when the daemon is asked to stop. */
-const DRAIN_MS = 25_000
+/** How long work under way gets when the daemon is asked to stop. */
+const DRAIN_MS = 20_000
 
 /** Runs the unprivileged daemon until `signal` is aborted. */
 export async function runDaemon(config: Config, signal: AbortSignal): Promise<void> {
@@ -68,6 +69,7 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
     mounts,
     finishes,
     state: () => state,
+    stopping: stopping.signal,
   }
   transfers.resume()
   const cleaned = keepOutputsClean({ store, now, log }, stopping.signal)
@@ -96,10 +98,11 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
   state = 'stopping'
   log.info('stopping')
   manager.notify('STOPPING=1')
-  stopping.abort()
+  stopping.abort(new CkptdError('unavailable', 'ckptd is stopping; ask again when it runs'))
   const drained = Promise.all([
-    server.close(),
+    closeServer(server),
     transfers.stop(),
+    mounts.settle(),
     finishes.settle(),
     removals.settle(),
     reconciled,

@@ -23,6 +23,7 @@ export interface WorkerMounts {
   /** What a mount that is under way waits for. */
   pending(job: JobRow, worker: number): MountPending
   isWaiting(job: JobRow, worker: number): boolean
+  settle(): Promise<void>
 }
 
 export function openWorkerMounts(context: {
@@ -117,6 +118,7 @@ export function openWorkerMounts(context: {
         }
       }),
     isWaiting: (job, worker) => flights.has(key(job, worker)),
+    settle: () => flights.settle(),
     pending: (job, worker) => ({
       job_uuid: job.id,
       worker,

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 /**
  * Work that outlives whoever asked for it: the first to ask starts it, later ones join, and
  * hanging up cancels nothing.
@@ -28,15 +30,23 @@ export function singleFlight<T>(): SingleFlight<T> {
   }
 }
 
-/** Waits for a promise, but no longer than `ms`; undefined when the time is up. */
-export async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined)
-  })
+/**
+ * Waits for a promise, but no longer than `ms`; undefined when the time is up. Rejects with the
+ * signal's reason as soon as that is aborted.
+ */
+export async function within<T>(
+  promise: Promise<T>,
+  ms: number,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const over = new AbortController()
+  const timeout = sleep(ms, undefined, { signal: AbortSignal.any([signal, over.signal]) })
   try {
     return await Promise.race([promise, timeout])
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
   } finally {
-    clearTimeout(timer)
+    over.abort()
   }
 }

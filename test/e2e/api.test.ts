@@ -58,6 +58,23 @@ describe('answers', () => {
     })
   })
 
+  it.each([
+    ['a broken escape', '/checkpoint/%zz'],
+    ['a name that is too long', `/checkpoint/${'x'.repeat(1001)}`],
+  ])('to %s in the address are errors of the table, too', async (_, path) => {
+    const { status, body } = await daemon.call<ErrorAnswer>('GET', path)
+    expect(status).toBe(400)
+    expect(body).toMatchObject({ code: 'invalid_request', retryable: false })
+    expect(body.errorMessage).toBe(body.message)
+    expect(body.hint).not.toBe('')
+  })
+
+  it('go with a log of nothing but JSON lines', async () => {
+    await daemon.call('GET', '/checkpoint/absent')
+    const lines = daemon.output().trim().split('\n')
+    expect(lines.filter((line) => !line.startsWith('{'))).toEqual([])
+  })
+
   it('describe themselves at /openapi.json', async () => {
     const document = await daemon.ok<{ paths: Record<string, unknown> }>('GET', '/openapi.json')
     expect(Object.keys(document.paths)).toContain('/checkpoint/{reference}')

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Type } from 'typebox'
 import type { TreeEntry } from '../../agent-protocol/checkpoint.ts'
 import {
@@ -159,7 +160,7 @@ export function checkpointRoutes(api: Api, context: Context): void {
     { schema: { params: ReferenceParams, querystring: ProjectQuery } },
     (request, reply) => {
       const row = checkpoints.get(projectOf(request), request.params.reference)
-      return sendEvents(reply, (signal) => followCheckpoint(context, row, signal))
+      return sendEvents(context, reply, (signal) => followCheckpoint(context, row, signal))
     },
   )
 }
@@ -195,10 +196,7 @@ async function* followCheckpoint(
       yield { type: 'progress', progress }
       sentProgress = text
     }
-    await new Promise((resolve) =>
-      setTimeout(resolve, progress === undefined ? 20 : PROGRESS_INTERVAL_MS),
-    )
-    if (signal.aborted) return
+    await sleep(progress === undefined ? 20 : PROGRESS_INTERVAL_MS, undefined, { signal })
   }
 }
 

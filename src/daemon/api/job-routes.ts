@@ -74,8 +74,11 @@ export function jobRoutes(api: Api, context: Context): void {
       jobs.getWorker(job, worker)
       const mounting = mounts.mount(job, worker, request.body)
       if (request.headers.accept === 'application/x-ndjson')
-        return sendEvents(reply, (signal) => followMount(context, job, worker, mounting, signal))
-      const result = await within(mounting, (request.query.wait ?? 0) * 1000 + GRACE_MS)
+        return sendEvents(context, reply, (signal) =>
+          followMount(context, job, worker, mounting, signal),
+        )
+      const waitMs = (request.query.wait ?? 0) * 1000 + GRACE_MS
+      const result = await within(mounting, waitMs, context.stopping)
       if (result !== undefined) return result
       reply.status(202)
       return mounts.pending(job, worker)
@@ -140,7 +143,11 @@ async function waitUntil(context: Context, isDone: () => boolean, seconds: numbe
   while (!isDone()) {
     const leftMs = untilMs - context.now()
     if (leftMs <= 0) return
-    await context.finishes.changed.wait({ timeoutMs: Math.min(leftMs, PENDING_INTERVAL_MS) })
+    await context.finishes.changed.wait({
+      timeoutMs: Math.min(leftMs, PENDING_INTERVAL_MS),
+      signal: context.stopping,
+    })
+    context.stopping.throwIfAborted()
   }
 }
 
@@ -152,9 +159,8 @@ async function* followMount(
   signal: AbortSignal,
 ): AsyncGenerator<MountEvent> {
   for (;;) {
-    const mount = await within(mounting, PENDING_INTERVAL_MS)
+    const mount = await within(mounting, PENDING_INTERVAL_MS, signal)
     if (mount !== undefined) return yield { type: 'result', mount }
-    if (signal.aborted) return
     yield { type: 'pending', pending: context.mounts.pending(job, worker) }
   }
 }

@@ -4,6 +4,7 @@ import type { WorkerRow } from '../../database/jobs.ts'
 import { CkptdError } from '../../model/errors.ts'
 import { startActivity } from '../activity.ts'
 import type { Context } from '../context.ts'
+import { within } from '../single-flight.ts'
 import type { Api } from './api.ts'
 import { sendEvents } from './event-stream.ts'
 import { ProjectQuery, projectOf, ReferenceParams } from './request-params.ts'
@@ -13,7 +14,7 @@ const PROGRESS_INTERVAL_MS = 500
 
 export function verifyRoutes(api: Api, context: Context): void {
   api.post('/v1/verify', { schema: { querystring: ProjectQuery } }, (_request, reply) =>
-    sendEvents(reply, (signal) => verify(context, undefined, signal)),
+    sendEvents(context, reply, (signal) => verify(context, undefined, signal)),
   )
   api.post(
     '/v1/checkpoints/:reference/verify',
@@ -26,7 +27,7 @@ export function verifyRoutes(api: Api, context: Context): void {
           `the checkpoint "${row.name}" is ${row.status}; there is nothing to verify yet`,
         )
       const manifestId = row.manifest_id
-      return sendEvents(reply, (signal) => verify(context, manifestId, signal))
+      return sendEvents(context, reply, (signal) => verify(context, manifestId, signal))
     },
   )
 }
@@ -57,10 +58,7 @@ async function* verify(
       }),
   })
   for (;;) {
-    const pause = new Promise<undefined>((resolve) =>
-      setTimeout(resolve, PROGRESS_INTERVAL_MS, undefined),
-    )
-    const done = await Promise.race([verifying, pause])
+    const done = await within(verifying, PROGRESS_INTERVAL_MS, signal)
     if (done !== undefined) {
       const report = { checked_objects: done.checkedObjects, checked_bytes: done.checkedBytes, bad }
       return yield { type: 'result', report }
