@@ -131,16 +131,22 @@ export const VerifyReport = Type.Object({
   checked_bytes: Type.Integer(),
   bad: Type.Array(
     Type.Object({
-      sha256: Type.String(),
+      kind: Type.Union([Type.Literal('object'), Type.Literal('manifest'), Type.Literal('view')], {
+        description: 'of bytes; of a list of files; of a directory that is mounted',
+      }),
+      sha256: Type.String({ description: 'of the object, or of the manifest and its view' }),
       executable: Type.Boolean(),
       problem: Type.String(),
       checkpoints: Type.Array(
         Type.Object({
           checkpoint_uuid: Type.String(),
           name: Type.String(),
-          paths: Type.Array(Type.String()),
+          paths: Type.Array(Type.String(), { description: 'of the object in its tree' }),
         }),
       ),
+      other_checkpoints: Type.Integer({
+        description: 'how many checkpoints of other projects have it; 0 where all are listed',
+      }),
       mounted_by: Type.Array(
         Type.Object({ job_uuid: Type.String(), name: Type.String(), worker: Type.Integer() }),
       ),

@@ -134,6 +134,8 @@ export function copyKeeper(database: Database): CopyKeeper {
       // Beyond those too that are being removed: their names are taken until they are gone.
       return { copy: Math.max(fullCopy, ...copies.map(({ copy }) => copy)) + 1, make: true }
     },
+    copiesOf: (domain, sha256, executable) =>
+      database.objects.listCopies(domain, sha256, executable).map(({ copy }) => copy),
     copyMade: (manifestId, domain, sha256, executable, copy, made) => {
       const key = keyOf(domain, sha256, executable)
       try {

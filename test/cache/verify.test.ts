@@ -5,13 +5,15 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Store } from '../../src/cache/store.ts'
-import { type BadObject, verifyStore } from '../../src/cache/verify.ts'
+import { type Damage, verifyStore } from '../../src/cache/verify.ts'
 import { assertStoreInvariants } from '../support/invariants.ts'
 import { publishTree } from '../support/store.ts'
 import { digestOf } from './support/digest-of.ts'
@@ -26,8 +28,8 @@ function objectPath(store: Store, content: string): string {
   return store.layout.object({ domain: 'host', sha256, executable: false, copy: 0 })
 }
 
-async function verify(store: Store, manifestId?: number): Promise<BadObject[]> {
-  const bad: BadObject[] = []
+async function verify(store: Store, manifestId?: number): Promise<Damage[]> {
+  const bad: Damage[] = []
   await verifyStore(store.context, {
     ...(manifestId === undefined ? {} : { manifestId }),
     signal: new AbortController().signal,
@@ -138,6 +140,66 @@ describe('verifying', () => {
     ])
     // Whichever came first, what can be mounted now holds the sound bytes.
     expect(outcome).toBeTypeOf('string')
+    expect(readTree(await viewPath(store, id))).toEqual(tree)
+  })
+
+  it.each<[string, (root: string) => void, RegExp]>([
+    ['a file is missing from', (root) => rmSync(join(root, 'd/b')), /"d\/b" .* is missing/],
+    ['a file was added to', (root) => writeFileSync(join(root, 'd/new'), ''), /5 entries .* 4/],
+    [
+      'a file was replaced in',
+      (root) => {
+        rmSync(join(root, 'd/b'))
+        writeFileSync(join(root, 'd/b'), 'BB', { mode: 0o444 })
+      },
+      /"d\/b" .* is not linked to its object/,
+    ],
+    [
+      'a link leads elsewhere in',
+      (root) => {
+        rmSync(join(root, 'd/link'))
+        symlinkSync('../a', join(root, 'd/link'))
+      },
+      /"d\/link" .* leads elsewhere/,
+    ],
+    ['a directory may be written in', (root) => chmodSync(join(root, 'd'), 0o755), /mode 755/],
+  ])('finds that %s a view, and has it built anew', async (_, damage, problem) => {
+    const { store } = shared
+    const tree = { a: 'aa', 'd/b': 'bb', 'd/link': { link: 'b' } }
+    const id = await publishTree(store, tree, { name: 'viewed' })
+    const root = await viewPath(store, id)
+    damage(root)
+    const [bad, ...others] = await verify(store, manifestOf(store, id))
+    expect(others).toEqual([])
+    expect(bad?.kind).toBe('view')
+    expect(bad?.problem).toMatch(problem)
+    expect(bad?.checkpoints.map(({ checkpoint }) => checkpoint.id)).toContain(id)
+    expect(await viewPath(store, id)).not.toBe(root)
+    expect(await verify(store, manifestOf(store, id))).toEqual([])
+    await store.views.removeDisposable()
+  })
+
+  it('finds a damaged manifest, from which nothing is built, and the same tree mends it', async () => {
+    const { store } = shared
+    const tree = { listed: 'in a manifest' }
+    const id = await publishTree(store, tree, { name: 'listed' })
+    const manifestId = manifestOf(store, id)
+    const path = store.layout.manifest(
+      'host',
+      store.database.manifests.get(manifestId)?.digest as never,
+    )
+    const text = readFileSync(path, 'utf8')
+    chmodSync(path, 0o600)
+    // A canonical line of another name.
+    writeFileSync(path, text.replace('"listed"', '"lifted"'))
+    chmodSync(path, 0o444)
+    expect(await verify(store, manifestId)).toMatchObject([
+      { kind: 'manifest', problem: expect.stringMatching(/SHA-256/) as string },
+    ])
+    store.database.views.retireOfManifest(manifestId)
+    await expect(store.views.ensure(manifestId)).rejects.toMatchObject({ code: 'corrupt' })
+    await publishTree(store, tree, { name: 'again' })
+    expect(await verify(store, manifestId)).toEqual([])
     expect(readTree(await viewPath(store, id))).toEqual(tree)
   })
 

@@ -362,9 +362,11 @@ test('ckpt status shows whether it can mount, and what is being filled', async (
 describe('ckpt verify', () => {
   const bad = [
     {
+      kind: 'object' as const,
       sha256: 'ab'.repeat(32),
       executable: false,
       problem: 'its bytes differ',
+      other_checkpoints: 2,
       checkpoints: [{ checkpoint_uuid: CHECKPOINT_ID, name: 'llama', paths: ['a.bin', 'b.bin'] }],
       mounted_by: [{ job_uuid: JOB_ID, name: 'tune', worker: 1 }],
     },
@@ -394,7 +396,8 @@ describe('ckpt verify', () => {
     expect(status).toBe(7)
     expect(out).toContain(`  in checkpoint llama (${CHECKPOINT_ID}): b.bin\n`)
     expect(out).toContain(`  mounted by job tune (${JOB_ID}), worker 1\n`)
-    expect(err).toContain('ckpt: 1 of 123 objects are damaged')
+    expect(out).toContain('  and in 2 checkpoints of other projects\n')
+    expect(err).toContain('ckpt: damage was found in 1 place\n')
   })
 
   test('that ends without a result is no success', async () => {

@@ -14,8 +14,9 @@ import {
   symlinkSync,
   utimesSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Sha256 } from '../../model/digest.ts'
+import { CkptdError } from '../../model/errors.ts'
 import type { ManifestEntry } from '../../model/manifest-entry.ts'
 import { flushDirectorySync } from '../../os/durable.ts'
 import { fileError, isErrno } from '../../os/errno.ts'
@@ -28,6 +29,7 @@ import { canFlushFilesystem, flushFilesystemSync } from './flush-files.ts'
 import { removeTree } from './remove-tree.ts'
 import { CONSTANT_TIME_S } from './seal-files.ts'
 import { turn } from './turn.ts'
+import { verifyObject } from './verify-objects.ts'
 
 export interface ViewRequest {
   readonly manifest: string
@@ -39,7 +41,7 @@ export interface ViewRequest {
   readonly manifestId: number
 }
 
-/** What the building thread asks of the thread that owns the database. */
+/** What a thread that builds or verifies views asks of the thread that owns the database. */
 // oxlint-disable-next-line typescript/consistent-type-definitions -- an interface has no index signature
 export type CopyKeeper = {
   /**
@@ -61,6 +63,8 @@ export type CopyKeeper = {
     copy: number,
     made: boolean,
   ) => void
+  /** The numbers of all inodes of a content. */
+  copiesOf: (domain: string, sha256: Sha256, executable: boolean) => number[]
 }
 
 /** Views under construction; what a crash leaves of them is removed at start. */
@@ -73,6 +77,7 @@ const TURN_ENTRIES = 500
  * times. Whole or absent: built under a temporary name, flushed, renamed, its parent flushed.
  */
 export async function buildView(request: ViewRequest, keeper: Remote<CopyKeeper>): Promise<void> {
+  await assertSound(request.manifest)
   let begun = newTemporary(request)
   try {
     try {
@@ -94,6 +99,13 @@ export async function buildView(request: ViewRequest, keeper: Remote<CopyKeeper>
     await removeTree(begun).catch(() => undefined)
     throw fileError(error, 'building a view')
   }
+}
+
+/** A flipped bit may leave a line canonical: only the digest tells, which is the file's name. */
+async function assertSound(manifest: string): Promise<void> {
+  const problem = await verifyObject({ path: manifest, sha256: basename(manifest), mode: 0o444 })
+  if (problem !== undefined)
+    throw new CkptdError('corrupt', `the manifest of this checkpoint is damaged: ${problem}`)
 }
 
 function newTemporary(request: ViewRequest): string {

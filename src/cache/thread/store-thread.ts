@@ -14,6 +14,7 @@ import { removeTree } from './remove-tree.ts'
 import { scanHandlers } from './scan.ts'
 import { type SealRequest, type SealResult, sealFiles } from './seal-files.ts'
 import { verifyObject } from './verify-objects.ts'
+import { verifyView } from './verify-view.ts'
 import { walkHandlers } from './walk.ts'
 
 /** Everything that touches many bytes or many names, or waits for the disk. */
@@ -30,6 +31,7 @@ export const storeHandlers = {
     sealFiles(requests, ownDirtyBytes, (watch, bytes) => void parent.hashed(watch, bytes)),
 
   buildView: (request: ViewRequest): Promise<void> => buildView(request, parent),
+  verifyView: (request: ViewRequest): Promise<string | undefined> => verifyView(request, parent),
 
   /** Removes names; missing ones are fine. Durable only after a later flush of the directory. */
   unlinkFiles: (paths: readonly string[]): void => {
@@ -93,6 +95,7 @@ const DOING: { readonly [K in keyof StoreHandlers]: string } = {
   verifyObject: 'reading an object',
   removeTree: 'removing a directory',
   buildView: 'building a view',
+  verifyView: 'comparing a view with its manifest',
   unlinkFiles: 'removing files',
   writeFileDurably: 'writing a checkpoint’s record',
   publishFile: 'publishing a manifest',

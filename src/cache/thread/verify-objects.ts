@@ -8,14 +8,15 @@ import { TURN_BYTES, turn } from './turn.ts'
 export interface VerifyRequest {
   readonly path: string
   readonly sha256: string
-  readonly sizeBytes: number
+  /** By default the file may have any size. */
+  readonly sizeBytes?: number
   readonly mode: number
 }
 
 /** Undefined for a sound object, else what is wrong with it, in words. */
 export type VerifyResult = string | undefined
 
-/** Reads an object's bytes and compares them with its name. */
+/** Reads the bytes of an object (or of a manifest) and compares them with its name. */
 export async function verifyObject(request: VerifyRequest): Promise<VerifyResult> {
   let fd: number
   try {
@@ -26,16 +27,16 @@ export async function verifyObject(request: VerifyRequest): Promise<VerifyResult
   }
   try {
     const stat = fstatSync(fd)
-    if (stat.size !== request.sizeBytes)
-      return `the file has ${stat.size} bytes instead of ${request.sizeBytes}`
+    const { sizeBytes = stat.size } = request
+    if (stat.size !== sizeBytes) return `the file has ${stat.size} bytes instead of ${sizeBytes}`
     if ((stat.mode & 0o7777) !== request.mode)
       return `the file has mode ${(stat.mode & 0o7777).toString(8)} instead of ${request.mode.toString(8)}`
     const hash = createHash('sha256')
     // What the page cache holds is not what the disk holds: clean pages are dropped first (those
     // in use by a job's mapping stay). Afterwards the read must not push hotter data out.
     dropFromPageCache(fd, 0, 0)
-    for (let at = 0; at < request.sizeBytes; ) {
-      const end = Math.min(request.sizeBytes, at + TURN_BYTES)
+    for (let at = 0; at < sizeBytes; ) {
+      const end = Math.min(sizeBytes, at + TURN_BYTES)
       const reached = hashRangeSync(hash, fd, at, end)
       if (reached < end) return `the file ends after ${reached} bytes`
       at = reached

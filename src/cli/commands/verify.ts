@@ -6,6 +6,7 @@ import { exitOfSignal } from '../exit-codes.ts'
 import { untilInterrupted } from '../interruption.ts'
 import { openLiveLine } from '../live-line.ts'
 import type { Session } from '../session.ts'
+import { countText } from '../text/count-text.ts'
 import { jsonText } from '../text/printable.ts'
 import { progressLine, progressText } from '../text/progress-line.ts'
 import { verifyText } from '../text/verify-text.ts'
@@ -15,7 +16,7 @@ export const addVerifyCommand: AddCommand = (parent, host) => {
     .command('verify')
     .summary('read everything again and compare it with its digests')
     .description(
-      'Reads a checkpoint, or the whole store, and compares every byte with its digest. What is damaged is set aside and named, with the checkpoints and jobs that have it (exit status 7).',
+      'Reads a checkpoint, or the whole store, and compares every byte with its digest, and what is mounted with its list of files. What is damaged is set aside and named, with the checkpoints and jobs that have it (exit status 7).',
     )
     .argument('[checkpoint]', 'its id or name; without it, everything', nonEmpty('the checkpoint'))
     .action(async (ref: string | undefined) => {
@@ -64,11 +65,13 @@ async function verify(
   })
 }
 
-function checkUndamaged({ bad, checked_objects }: VerifyReport): void {
+function checkUndamaged({ bad }: VerifyReport): void {
   if (bad.length === 0) return
-  throw new CommandError(
-    'damage_found',
-    `${bad.length} of ${checked_objects} objects are damaged and were set aside`,
-    { hint: 'Create the checkpoints named above anew, then remove the damaged ones.' },
-  )
+  const lost = bad.filter(({ kind }) => kind !== 'view').length
+  throw new CommandError('damage_found', `damage was found in ${countText(bad.length, 'place')}`, {
+    hint:
+      lost === 0
+        ? 'The next mounts get a directory built anew; run the jobs named above again.'
+        : 'Create the checkpoints named above anew, then remove the damaged ones.',
+  })
 }

@@ -11,20 +11,26 @@ export function verifyText({ checked_objects, checked_bytes, bad }: VerifyReport
   return bad.map(damageText).join('') + summary
 }
 
-function damageText({ sha256, executable, problem, checkpoints, mounted_by }: Damage): string {
-  const variant = executable ? ' (executable)' : ''
+function damageText(damage: Damage): string {
+  const { checkpoints, mounted_by, other_checkpoints: others } = damage
   const lines = [
-    `damaged: sha256:${printable(sha256)}${variant}: ${printable(problem)}`,
-    ...checkpoints.flatMap(({ checkpoint_uuid, name, paths }) =>
-      paths.map(
-        (path) =>
-          `  in checkpoint ${printable(name)} (${printable(checkpoint_uuid)}): ${printable(path)}`,
-      ),
-    ),
+    `damaged: ${damagedName(damage)}: ${printable(damage.problem)}`,
+    ...checkpoints.flatMap(({ checkpoint_uuid, name, paths }) => {
+      const checkpoint = `  in checkpoint ${printable(name)} (${printable(checkpoint_uuid)})`
+      if (paths.length === 0) return [checkpoint]
+      return paths.map((path) => `${checkpoint}: ${printable(path)}`)
+    }),
+    ...(others === 0 ? [] : [`  and in ${countText(others, 'checkpoint')} of other projects`]),
     ...mounted_by.map(
       ({ job_uuid, name, worker }) =>
         `  mounted by job ${printable(name)} (${printable(job_uuid)}), worker ${worker}`,
     ),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function damagedName({ kind, sha256, executable }: Damage): string {
+  const digest = `sha256:${printable(sha256)}`
+  if (kind === 'object') return `${digest}${executable ? ' (executable)' : ''}`
+  return kind === 'manifest' ? `manifest ${digest}` : `view of manifest ${digest}`
 }

@@ -1,7 +1,8 @@
 import type { VerifyEvent, VerifyReport } from '../../agent-protocol/checkpoint.ts'
-import { type BadObject, verifyStore } from '../../cache/verify.ts'
+import { type Damage, verifyStore } from '../../cache/verify.ts'
 import type { WorkerRow } from '../../database/jobs.ts'
 import { CkptdError } from '../../model/errors.ts'
+import type { Project } from '../../model/ids.ts'
 import { startActivity } from '../activity.ts'
 import type { Context } from '../context.ts'
 import { within } from '../single-flight.ts'
@@ -14,7 +15,7 @@ const PROGRESS_INTERVAL_MS = 500
 
 export function verifyRoutes(api: Api, context: Context): void {
   api.post('/v1/verify', { schema: { querystring: ProjectQuery } }, (_request, reply) =>
-    sendEvents(context, reply, (signal) => verify(context, undefined, signal)),
+    sendEvents(context, reply, (signal) => verify(context, {}, signal)),
   )
   api.post(
     '/v1/checkpoints/:reference/verify',
@@ -26,15 +27,16 @@ export function verifyRoutes(api: Api, context: Context): void {
           'not_ready',
           `the checkpoint "${row.name}" is ${row.status}; there is nothing to verify yet`,
         )
-      const manifestId = row.manifest_id
-      return sendEvents(context, reply, (signal) => verify(context, manifestId, signal))
+      const what = { manifestId: row.manifest_id, project: row.project }
+      return sendEvents(context, reply, (signal) => verify(context, what, signal))
     },
   )
 }
 
+/** Of one manifest, told to its project alone; by default of the store, told to the operator. */
 async function* verify(
   context: Context,
-  manifestId: number | undefined,
+  { manifestId, project }: { readonly manifestId?: number; readonly project?: Project },
   signal: AbortSignal,
 ): AsyncGenerator<VerifyEvent> {
   const activity = startActivity('verifying', context.now)
@@ -43,11 +45,9 @@ async function* verify(
     ...(manifestId === undefined ? {} : { manifestId }),
     signal,
     onBad: (found) => {
-      context.log.error(
-        { sha256: found.object.sha256, problem: found.problem },
-        'a damaged object was found',
-      )
-      bad.push(badResource(context, found))
+      const { kind, sha256, problem } = found
+      context.log.error({ kind, sha256, problem }, 'damage was found')
+      bad.push(badResource(context, found, project))
     },
     onProgress: ({ checkedObjects, checkedBytes, totalBytes }) =>
       activity.update({
@@ -67,18 +67,28 @@ async function* verify(
   }
 }
 
-function badResource(context: Context, { object, problem, checkpoints }: BadObject) {
+function badResource(
+  context: Context,
+  { kind, sha256, executable, problem, checkpoints }: Damage,
+  project: Project | undefined,
+): VerifyReport['bad'][number] {
   const { database } = context.store
+  const shown =
+    project === undefined
+      ? checkpoints
+      : checkpoints.filter(({ checkpoint }) => checkpoint.project === project)
   return {
-    sha256: object.sha256,
-    executable: object.executable === 1,
+    kind,
+    sha256,
+    executable,
     problem,
-    checkpoints: checkpoints.map(({ checkpoint, paths }) => ({
+    checkpoints: shown.map(({ checkpoint, paths }) => ({
       checkpoint_uuid: checkpoint.id,
       name: checkpoint.name,
       paths: [...paths],
     })),
-    mounted_by: checkpoints.flatMap(({ jobs }) =>
+    other_checkpoints: checkpoints.length - shown.length,
+    mounted_by: shown.flatMap(({ jobs }) =>
       jobs.flatMap((job) =>
         database.jobs
           .listWorkers(job.id)
