@@ -11,7 +11,7 @@ const network = Type.Refine(
 
 /**
  * Every setting of the daemon and its helper: one schema for file, environment and flags, for
- * `ckptd config` and for the documentation (docs/operations.md).
+ * `ckptd config` and for the documentation (docs/operations.md). `mustBe` says a pattern in words.
  */
 export const ConfigSchema = Type.Object(
   {
@@ -20,6 +20,7 @@ export const ConfigSchema = Type.Object(
     socket_mode: Type.String({
       default: '0660',
       pattern: '^0?[0-7]{3}$',
+      mustBe: 'three octal digits, like "0660"',
       description: 'mode of ckptd.sock, in octal',
     }),
     socket_group: Type.String({
@@ -47,11 +48,15 @@ export const ConfigSchema = Type.Object(
     ),
     container_prefix: Type.String({
       default: '/opt/trainml',
+      // It stands in options of container runtimes that give these characters a meaning.
+      pattern: '^(/(?!\\.{1,2}(/|$))[^/,:\\s\\u0000-\\u001f\\u007f]+)+$',
+      mustBe: 'an absolute path without "." and "..", spaces, commas and colons',
       description: 'below it containers find checkpoint and output',
     }),
     env_prefix: Type.String({
       default: 'TRAINML',
       pattern: '^[A-Z][A-Z0-9_]*$',
+      mustBe: 'of capital letters, digits and "_", beginning with a letter',
       description: 'of the environment variables that containers get',
     }),
     cdi_dir: Type.String({

@@ -4,6 +4,7 @@ import { parse } from 'smol-toml'
 import { Value } from 'typebox/value'
 import { CkptdError } from '../model/errors.ts'
 import { type Config, ConfigSchema, DEFAULT_CONFIG_FILE } from './config.ts'
+import { describeSchemaErrors } from './schema-error.ts'
 
 export type ConfigOrigin = 'default' | 'flag' | `file ${string}` | `environment ${string}`
 
@@ -47,13 +48,7 @@ export function loadConfig(
   for (const [setting, value] of Object.entries(flags))
     if (setting !== 'config' && value !== undefined)
       set(setting, typeof value === 'string' ? fromText(setting, value) : value, 'flag')
-  for (const error of Value.Errors(ConfigSchema, values)) {
-    const setting = error.instancePath.split('/')[1] ?? ''
-    throw new CkptdError(
-      'invalid_config',
-      `${origins[setting] ?? 'configuration'}: ${setting} ${error.message}`,
-    )
-  }
+  refuseInvalid(values, origins)
   const config = values as unknown as Config
   return {
     config: {
@@ -63,6 +58,25 @@ export function loadConfig(
     },
     origins,
   }
+}
+
+function refuseInvalid(
+  values: Readonly<Record<string, unknown>>,
+  origins: Readonly<Record<string, ConfigOrigin>>,
+): void {
+  const [first, ...others] = Value.Errors(ConfigSchema, values)
+  if (first === undefined) return
+  const { path, problem } = describeSchemaErrors([first, ...others])
+  const [setting = ''] = path.split('.')
+  const { mustBe } = ConfigSchema.properties[setting as Setting] as { mustBe?: string }
+  const origin = origins[setting] ?? 'default'
+  const subject = origin === 'flag' ? `--${setting.replaceAll('_', '-')}` : `${origin}: ${setting}`
+  // Of a list the problem names the item.
+  const value = path === setting ? `, and is ${JSON.stringify(values[setting])}` : ''
+  throw new CkptdError(
+    'invalid_config',
+    `${subject} ${mustBe === undefined ? problem : `must be ${mustBe}`}${value}`,
+  )
 }
 
 function readFile(flag: unknown): { file: string; contents: Record<string, unknown> } {

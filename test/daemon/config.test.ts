@@ -82,8 +82,12 @@ describe('a bad setting', () => {
   it.each([
     ['a number that is none', 'keep_output_hours = "long"', 'keep_output_hours must be integer'],
     ['a negative number', 'min_free_bytes = -1', 'min_free_bytes must be >= 0'],
-    ['a mode that is none', 'socket_mode = "0999"', 'socket_mode must match pattern'],
-    ['a word that is none of the choice', 'sharing = "all"', 'sharing must be'],
+    ['a mode that is none', 'socket_mode = "0999"', 'socket_mode must be three octal digits'],
+    [
+      'a word that is none of the choice',
+      'sharing = "all"',
+      'sharing must be one of "host", "project"',
+    ],
     ['a list of something else', 'allow_network = [10]', 'allow_network must be string'],
     ['no setting', 'no_setting = 1', 'there is no setting "no_setting"'],
     ['no TOML', 'sharing = ', 'Invalid TOML'],
@@ -116,7 +120,7 @@ describe('a bad setting', () => {
   it('of a flag is refused, and so are a flag and a file that are not there', async () => {
     await using scratch = makeScratch('config')
     const flag = ckptd(['config', '--socket-mode', 'rw'])
-    expect(flag.stderr).toContain('ckptd: flag: socket_mode must match pattern')
+    expect(flag.stderr).toContain('ckptd: --socket-mode must be three octal digits')
     expect(flag.status).toBe(78)
     const unknown = ckptd(['config', '--no-such-flag'])
     expect(unknown.stderr).toContain("unknown option '--no-such-flag'")

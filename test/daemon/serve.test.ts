@@ -114,7 +114,7 @@ describe('"ckptd serve" that cannot succeed', () => {
     const wrong = ['--data-dir', scratch.join('data'), ...networks]
     for (const end of [await serve(scratch, wrong), await runCkptd(['config', ...wrong])]) {
       expect(end.status).toBe(78)
-      expect(end.err).toContain('allow_network "nonsense" is no network')
+      expect(end.err).toContain('--allow-network "nonsense" is no network')
     }
     expect(existsSync(scratch.join('data'))).toBe(false)
   })
