@@ -10,7 +10,7 @@ import type { Config } from './config.ts'
 import type { Context } from './context.ts'
 import { openWorkerFinishes } from './finish-worker.ts'
 import { openJobs } from './jobs.ts'
-import { openSocket } from './listen.ts'
+import { openSocket, removeSocket } from './listen.ts'
 import { createLog } from './log.ts'
 import { openWorkerMounts } from './mount-worker.ts'
 import { passedSocket, serviceManager } from './notify.ts'
@@ -28,7 +28,8 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
   const log = createLog(config, 'ckptd')
   const manager = serviceManager(process.env)
   const now = (): number => Date.now()
-  const socketFd = passedSocket(process.env) ?? (await openSocket(config))
+  const passedFd = passedSocket(process.env)
+  const socketFd = passedFd ?? (await openSocket(config))
   const stopping = new AbortController()
   let state: 'starting' | 'running' | 'stopping' = 'starting'
 
@@ -98,6 +99,7 @@ export async function runDaemon(config: Config, signal: AbortSignal): Promise<vo
   state = 'stopping'
   log.info('stopping')
   manager.notify('STOPPING=1')
+  if (passedFd === undefined) removeSocket(config)
   stopping.abort(new CkptdError('unavailable', 'ckptd is stopping; ask again when it runs'))
   const drained = Promise.all([
     closeServer(server),

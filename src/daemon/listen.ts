@@ -2,6 +2,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { CkptdError } from '../model/errors.ts'
+import { unlinkIfPresentSync } from '../os/durable.ts'
 import { fileError } from '../os/errno.ts'
 import { listenUnix } from '../os/linux.ts'
 import type { Config } from './config.ts'
@@ -35,6 +36,11 @@ async function open(config: Config, path: string): Promise<number> {
   if (config.socket_group !== '')
     chownSync(path, process.getuid?.() ?? 0, groupId(config.socket_group))
   return fd
+}
+
+/** Takes the name of an opened socket away, while it is still listened on and so is nobody else's. */
+export function removeSocket(config: Pick<Config, 'runtime_dir'>): void {
+  unlinkIfPresentSync(socketPath(config))
 }
 
 async function removeStaleSocket(path: string): Promise<void> {
