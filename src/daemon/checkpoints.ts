@@ -93,7 +93,11 @@ export function openCheckpoints(
     get: (project, reference) => {
       const row = find(project, reference)
       if (row === undefined || row.status === 'removing')
-        throw new CkptdError('not_found', 'Checkpoint Not Found', { details: { reference } })
+        throw new CkptdError(
+          'not_found',
+          `Checkpoint Not Found - the project "${project}" has none with the id or name "${reference}"`,
+          { details: { reference } },
+        )
       return row
     },
     list: (project) =>
@@ -101,7 +105,7 @@ export function openCheckpoints(
     rename: async (id, newName) => {
       const name = parseCheckpointName(newName)
       const row = database.checkpoints.find(id)
-      if (row === undefined) throw new CkptdError('not_found', 'Checkpoint Not Found')
+      if (row === undefined) throw removedMeanwhile(id)
       if (row.status === 'ready' && row.manifest_id !== null) {
         const digest = database.manifests.get(row.manifest_id)?.digest ?? ''
         await threads.use((remote) =>
@@ -130,8 +134,7 @@ export function openCheckpoints(
       for (;;) {
         signal?.throwIfAborted()
         const row = database.checkpoints.find(id)
-        if (row === undefined || row.status === 'removing')
-          throw new CkptdError('not_found', 'Checkpoint Not Found', { details: { checkpoint: id } })
+        if (row === undefined || row.status === 'removing') throw removedMeanwhile(id)
         if (row.status === 'ready') return row
         if (row.status === 'failed')
           throw new CkptdError(
@@ -157,6 +160,12 @@ export function openCheckpoints(
     },
   }
   return checkpoints
+}
+
+function removedMeanwhile(id: CheckpointId): CkptdError {
+  return new CkptdError('not_found', `Checkpoint Not Found - ${id} was removed`, {
+    details: { checkpoint: id },
+  })
 }
 
 function failureMessage(row: CheckpointRow): string {

@@ -67,7 +67,11 @@ export function openJobs(store: Store, checkpoints: Checkpoints, now: () => numb
       const byId = isUuid(reference) ? database.jobs.find(reference) : undefined
       const row = byId?.project === project ? byId : database.jobs.findByName(project, reference)
       if (row === undefined)
-        throw new CkptdError('not_found', 'Job Not Found', { details: { reference } })
+        throw new CkptdError(
+          'not_found',
+          `Job Not Found - the project "${project}" has none with the id or name "${reference}"`,
+          { details: { reference } },
+        )
       return row
     },
     list: (project) => database.jobs.listProject(project),

@@ -45,7 +45,8 @@ export function checkpointStatements(db: Sqlite) {
   )
   const byId = db.prepare<[string], CheckpointRow>('SELECT * FROM checkpoints WHERE id = ?')
   const byName = db.prepare<[string, string], CheckpointRow>(
-    'SELECT * FROM checkpoints WHERE project = ? AND name = ? ORDER BY created_at_ms DESC, rowid DESC LIMIT 1',
+    `SELECT * FROM checkpoints WHERE project = ? AND name = ? AND status <> 'removing'
+     ORDER BY created_at_ms DESC, rowid DESC LIMIT 1`,
   )
   const inProject = db.prepare<[string], CheckpointRow>(
     'SELECT * FROM checkpoints WHERE project = ? ORDER BY created_at_ms, rowid',
@@ -85,7 +86,7 @@ export function checkpointStatements(db: Sqlite) {
   return {
     insert: (row: NewCheckpoint) => void insert.run(row),
     find: (id: string) => byId.get(id),
-    /** The newest of that name in the project. */
+    /** The newest of that name in the project that is not being removed. */
     findByName: (project: Project, name: string) => byName.get(project, name),
     listProject: (project: Project) => inProject.all(project),
     listStatus: (status: CheckpointStatus) => byStatus.all(status),

@@ -4,11 +4,14 @@ import { MAX_NAME_BYTES } from './limits.ts'
 import { utf8Length } from './relative-path.ts'
 
 declare const nameBrand: unique symbol
-/** 1 to 200 bytes of UTF-8 without "/", NUL and control characters, not "." or "..". */
+/** 1 to 200 bytes of UTF-8 without "/", NUL and control characters, not ".", ".." or "public". */
 export type CheckpointName = string & { readonly [nameBrand]: true }
 
 // oxlint-disable-next-line no-control-regex -- control characters are what is refused
 const FORBIDDEN = /[/\u0000-\u001f\u007f-\u009f]/
+
+/** `GET /checkpoint/public` is another resource: a checkpoint of that name could not be asked for. */
+const RESERVED = 'public'
 
 export function parseCheckpointName(text: string): CheckpointName {
   const refuse = (why: string): never => {
@@ -18,6 +21,7 @@ export function parseCheckpointName(text: string): CheckpointName {
   if (!text.isWellFormed()) refuse('is not valid Unicode')
   if (FORBIDDEN.test(text)) refuse('contains "/" or a control character')
   if (text === '.' || text === '..') refuse(`is "${text}"`)
+  if (text === RESERVED) refuse(`is "${text}", which stands for the list of public checkpoints`)
   if (utf8Length(text) > MAX_NAME_BYTES) refuse(`is longer than ${MAX_NAME_BYTES} bytes`)
   return text as CheckpointName
 }

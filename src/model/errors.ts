@@ -20,7 +20,7 @@ export const ERRORS = {
   invalid_name: {
     status: 400,
     retryable: false,
-    hint: 'A name is 1 to 200 bytes of UTF-8 without "/" and control characters, and not "." or "..".',
+    hint: 'A name is 1 to 200 bytes of UTF-8 without "/" and control characters, and not ".", ".." or "public".',
   },
   invalid_source: {
     status: 400,

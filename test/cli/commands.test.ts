@@ -176,6 +176,14 @@ test('ckpt rename gives it another name', async () => {
 })
 
 describe('ckpt remove', () => {
+  test('removes nothing where the answer is no checkpoint', async () => {
+    const daemon = await daemonWith((app) => app.get('/checkpoint/public', () => []))
+    const { err, status } = await ckpt(daemon, ['remove', 'public', '--force'])
+    expect(status).toBe(1)
+    expect(err).toContain('ckpt: the daemon’s answer is no checkpoint\nhint: Name')
+    expect(daemon.requests).toHaveLength(1)
+  })
+
   const removable = (app: FastifyInstance): void => {
     app.get('/checkpoint/:ref', () => checkpoint())
     app.delete('/checkpoint/:ref', () => checkpoint({ status: 'archived' }))

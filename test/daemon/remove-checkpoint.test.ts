@@ -5,7 +5,7 @@ import { openJobs } from '../../src/daemon/jobs.ts'
 import { removeCheckpoint } from '../../src/daemon/remove-checkpoint.ts'
 import { singleFlight } from '../../src/daemon/single-flight.ts'
 import type { Transfers } from '../../src/daemon/transfers.ts'
-import { parseProject } from '../../src/model/ids.ts'
+import { type CheckpointId, parseProject } from '../../src/model/ids.ts'
 import { makeScratch } from '../support/scratch.ts'
 import { beginIngest, openTestStore, storeTree } from '../support/store.ts'
 
@@ -76,4 +76,14 @@ test('a checkpoint that was marked while it was published does not become ready'
   store.database.checkpoints.setStatus(id, 'removing')
   await expect(publishing).rejects.toMatchObject({ code: 'cancelled' })
   expect(store.database.checkpoints.find(id)?.status).toBe('removing')
+})
+
+test('an older namesake is found while the newest is being removed', async () => {
+  await using scratch = makeScratch('removal')
+  await using store = await openTestStore(scratch.join('data'))
+  const checkpoints = openCheckpoints(store, { sharing: 'host', now: () => 0, log })
+  const [older, newest] = ['twin', 'twin'].map((name) => beginIngest(store, { name }).id)
+  expect(checkpoints.get(project, 'twin').id).toBe(newest)
+  store.database.checkpoints.setStatus(newest as CheckpointId, 'removing')
+  expect(checkpoints.get(project, 'twin').id).toBe(older)
 })

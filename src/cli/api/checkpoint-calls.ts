@@ -5,6 +5,8 @@ import type {
   CheckpointEvent,
   VerifyEvent,
 } from '../../agent-protocol/checkpoint.ts'
+import { isUuid } from '../../model/ids.ts'
+import { CommandError } from '../command-error.ts'
 import type { ApiClient } from './api-client.ts'
 
 /** A checkpoint is named by `ref`: its id or its name. */
@@ -18,7 +20,7 @@ export async function listPublicCheckpoints(api: ApiClient): Promise<Checkpoint[
 }
 
 export async function getCheckpoint(api: ApiClient, ref: string): Promise<Checkpoint> {
-  return (await api.request<Checkpoint>({ method: 'GET', path: pathOf(ref) })).value
+  return requestCheckpoint(api, { method: 'GET', path: pathOf(ref) })
 }
 
 export async function createCheckpoint(
@@ -27,7 +29,7 @@ export async function createCheckpoint(
 ): Promise<Checkpoint> {
   const body = { project_uuid: api.project, ...checkpoint }
   const call = { method: 'POST', path: '/checkpoint', body } as const
-  return (await api.request<Checkpoint>(call)).value
+  return requestCheckpoint(api, call)
 }
 
 export async function renameCheckpoint(
@@ -36,7 +38,7 @@ export async function renameCheckpoint(
   name: string,
 ): Promise<Checkpoint> {
   const call = { method: 'PATCH', path: pathOf(ref), body: { name } } as const
-  return (await api.request<Checkpoint>(call)).value
+  return requestCheckpoint(api, call)
 }
 
 export async function removeCheckpoint(
@@ -45,7 +47,7 @@ export async function removeCheckpoint(
   force: boolean,
 ): Promise<Checkpoint> {
   const call = { method: 'DELETE', path: pathOf(ref), query: { force } } as const
-  return (await api.request<Checkpoint>(call)).value
+  return requestCheckpoint(api, call)
 }
 
 /** Entries `offset` to `offset + limit` of the tree. */
@@ -77,6 +79,19 @@ export function verifyEvents(
   const path =
     ref === undefined ? '/v1/verify' : `/v1/checkpoints/${encodeURIComponent(ref)}/verify`
   return api.stream<VerifyEvent>({ method: 'POST', path, signal })
+}
+
+/** What is to be done next is done to the checkpoint of the answer: it must be one. */
+async function requestCheckpoint(
+  api: ApiClient,
+  call: Parameters<ApiClient['request']>[0],
+): Promise<Checkpoint> {
+  const { value } = await api.request<Partial<Checkpoint> | null>(call)
+  if (!isUuid(value?.id ?? '') || typeof value?.name !== 'string')
+    throw new CommandError('failure', 'the daemon’s answer is no checkpoint', {
+      hint: 'Name the checkpoint by its id; "ckpt list" shows it.',
+    })
+  return value as Checkpoint
 }
 
 function pathOf(ref: string): string {
