@@ -45,9 +45,11 @@ export function openWorkerMounts(context: {
 
   const run = async (job: JobRow, worker: number, request: MountRequest): Promise<MountResult> => {
     assertMountable(jobs, job, worker)
+    const used = database.jobs.listCheckpoints(job.id)
+    // Such a job is to run as any other, and needs nothing of the host.
+    if (used.length === 0 && job.output === null) return mountNothing(job, worker)
     assertHelper(helper)
     await context.reconciled
-    const used = database.jobs.listCheckpoints(job.id)
     for (const { checkpoint_id: id } of used) await checkpoints.waitReady(id, context.signal)
     const views: { row: ViewRow; directory: string }[] = []
     for (const { checkpoint_id: id, directory } of used) {
@@ -91,6 +93,16 @@ export function openWorkerMounts(context: {
       outputPath: mounted.outputPath,
       cdiDevice: cdi?.device,
     })
+  }
+
+  const mountNothing = (job: JobRow, worker: number): MountResult => {
+    database.transaction(() => {
+      if (jobs.getWorker(job, worker).state === 'registered')
+        database.jobs.setWorkerMounting(job.id, worker, false)
+      database.jobs.setWorkerMounted(job.id, worker, context.now())
+      if (job.status === 'registered') database.jobs.setStatus(job.id, 'running')
+    })
+    return mountAnswer(config, { job: job.id, worker })
   }
 
   const undo = async (job: JobRow, worker: number): Promise<void> => {

@@ -26,6 +26,7 @@ export async function reconcileMounts(context: {
 
   for (const state of ['mounting', 'mounted'] as const)
     for (const row of database.jobs.listWorkersIn(state)) {
+      if (isOfNothing(store, row)) continue
       const found = mounted.get(`${row.job_id}/${row.worker}`)
       mounted.delete(`${row.job_id}/${row.worker}`)
       if (found !== undefined && isWhole(store, row, found)) {
@@ -46,6 +47,11 @@ export async function reconcileMounts(context: {
       'released the mounts of a worker that is unknown or gone',
     )
   }
+}
+
+/** Whether its job has neither checkpoints nor an output, so that nothing of it is ever mounted. */
+function isOfNothing({ database }: Store, { job_id: job, has_output: output }: WorkerRow): boolean {
+  return output === 0 && database.jobs.listCheckpoints(job).length === 0
 }
 
 /** Whether what is mounted is what the worker's leases say. */

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Checkpoint } from '../../src/agent-protocol/checkpoint.ts'
-import type { Job } from '../../src/agent-protocol/job.ts'
+import type { Job, MountResult } from '../../src/agent-protocol/job.ts'
 import { until } from '../support/daemon.ts'
 import { startWebServer, type WebServer } from '../support/web-server.ts'
 import { type LoneDaemon, startLoneDaemon } from './support/lone-daemon.ts'
@@ -26,6 +27,15 @@ afterAll(async () => {
 })
 
 describe('without a mount helper', () => {
+  it('a job that uses and saves nothing is mounted with nothing and finished', async () => {
+    const { body: job } = await daemon.call<Job>('POST', '/v1/jobs', { name: 'of nothing' })
+    const mount = await daemon.call<MountResult>('POST', `/v1/jobs/${job.id}/workers/1/mount`)
+    expect(mount).toMatchObject({ status: 200, body: { mounts: [], env: [], run_args: [] } })
+    expect((await daemon.call('GET', '/v1/mounts')).body).toEqual([])
+    const finished = await daemon.call('POST', `/v1/jobs/${job.id}/finish?wait=60`)
+    expect(finished).toMatchObject({ status: 200, body: { status: 'finished' } })
+  })
+
   it('a job cannot be mounted, can be finished, and frees its checkpoint', async () => {
     const { body: job } = await daemon.call<Job>('POST', '/v1/jobs', {
       name: 'never mounted',
@@ -39,4 +49,11 @@ describe('without a mount helper', () => {
     expect(finished).toMatchObject({ status: 200, body: { status: 'finished' } })
     expect((await daemon.call('DELETE', '/checkpoint/a')).status).toBe(200)
   })
+})
+
+it('its socket is gone after an orderly stop', async () => {
+  await using other = await startLoneDaemon()
+  expect(existsSync(other.socket)).toBe(true)
+  await other.stop()
+  expect(existsSync(other.socket)).toBe(false)
 })

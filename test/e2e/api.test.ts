@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Checkpoint } from '../../src/agent-protocol/checkpoint.ts'
+import type { MountRow } from '../../src/agent-protocol/host.ts'
 import type { Job } from '../../src/agent-protocol/job.ts'
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts'
 import { startWebServer, type WebServer } from '../support/web-server.ts'
@@ -50,12 +51,30 @@ describe('answers', () => {
     await client.close()
     const { status, body } = await daemon.call<ErrorAnswer>('GET', '/checkpoint/absent')
     expect(status).toBe(404)
-    expect(body.errorMessage).toBe('Checkpoint Not Found')
+    expect(body.errorMessage).toBe(body.message)
     expect(body).toMatchObject({
       code: 'not_found',
-      message: 'Checkpoint Not Found',
+      message: 'Checkpoint Not Found - the project "default" has none with the id or name "absent"',
       retryable: false,
     })
+  })
+
+  it('name the field that is wrong and what it may be, in one sentence', async () => {
+    const job = { name: 'j', type: 'holiday' }
+    expect((await daemon.call<ErrorAnswer>('POST', '/v1/jobs', job)).body.message).toBe(
+      'Invalid Request - "type" in the body must be one of "training", "inference", "notebook", "endpoint"',
+    )
+    const checkpoints = { name: 'j', model: { checkpoints: [1] } }
+    expect((await daemon.call<ErrorAnswer>('POST', '/v1/jobs', checkpoints)).body.message).toBe(
+      'Invalid Request - "model.checkpoints.0" in the body must be string or must be object',
+    )
+    expect((await daemon.call<ErrorAnswer>('POST', '/v1/jobs', {})).body.message).toBe(
+      'Invalid Request - the body must have required properties name',
+    )
+    const path = '/v1/jobs/x/workers/0/mount?wait=-1'
+    expect((await daemon.call<ErrorAnswer>('POST', path, {})).body.message).toBe(
+      'Invalid Request - "worker" in the address must be >= 1',
+    )
   })
 
   it.each([
@@ -84,6 +103,11 @@ describe('answers', () => {
   it.each([
     ['no name', { source_type: 'web', source_uri: 'http://x/a' }, 'invalid_request'],
     ['a bad name', { name: 'a/b', source_type: 'web', source_uri: 'http://x/a' }, 'invalid_name'],
+    [
+      'a reserved name',
+      { name: 'public', source_type: 'web', source_uri: 'http://x/a' },
+      'invalid_name',
+    ],
     ['an unknown source', { name: 'x', source_type: 'floppy', source_uri: 'a:' }, 'invalid_source'],
     [
       'a path against its rule',
@@ -337,6 +361,27 @@ describe('a mount', () => {
     expect((await daemon.call('POST', path, {})).status).toBe(200)
     await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
     expect((await daemon.call<ErrorAnswer>('POST', path, {})).body.code).toBe('conflict')
+  })
+
+  it('is listed while it is there, and not before and after', async () => {
+    const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+      name: 'listed',
+      worker_count: 2,
+      model: { checkpoints: ['twin'] },
+    })
+    const listed = async (): Promise<string[]> =>
+      (await daemon.ok<MountRow[]>('GET', '/v1/mounts'))
+        .filter(({ job_uuid }) => job_uuid === job.id)
+        .map(({ path }) => path)
+    expect(await listed()).toEqual([])
+    await daemon.ok('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=30`)
+    const [path = ''] = await listed()
+    const held = openSync(path, 'r')
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish`)
+    expect(await listed()).toEqual([path])
+    closeSync(held)
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=30`)
+    expect(await listed()).toEqual([])
   })
 
   it('of a checkpoint that fails is answered with why', async () => {

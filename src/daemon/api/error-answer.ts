@@ -18,8 +18,8 @@ export function errorBody(error: CkptdError): ErrorBody {
 
 export function toCkptdError(error: unknown): CkptdError {
   if (error instanceof CkptdError) return error
-  const { statusCode, validation, message } = error as Partial<FastifyError>
-  if (validation !== undefined || (statusCode !== undefined && statusCode < 500))
+  const { statusCode, message } = error as Partial<FastifyError>
+  if (statusCode !== undefined && statusCode < 500)
     return new CkptdError('invalid_request', `Invalid Request - ${message ?? ''}`)
   return new CkptdError('internal', toErrorRecord(error).message, { cause: error })
 }

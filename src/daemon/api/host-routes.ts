@@ -1,5 +1,7 @@
 import { Type } from 'typebox'
 import { DaemonStatus, DiskUsage, MountRow } from '../../agent-protocol/host.ts'
+import type { WorkerRow } from '../../database/jobs.ts'
+import type { Project } from '../../model/ids.ts'
 import type { Context } from '../context.ts'
 import type { Api } from './api.ts'
 import { ProjectQuery, projectOf } from './request-params.ts'
@@ -33,25 +35,10 @@ export function hostRoutes(api: Api, context: Context): void {
     (request) => {
       const project = projectOf(request)
       return (['mounted', 'finishing'] as const).flatMap((state) =>
-        database.jobs.listWorkersIn(state).flatMap((worker) => {
-          const job = database.jobs.find(worker.job_id)
-          if (job?.project !== project) return []
-          return [
-            {
-              job_uuid: job.id,
-              job_name: job.name,
-              project_uuid: job.project,
-              worker: worker.worker,
-              state,
-              path: `${config.runtime_dir}/jobs/${job.id}/${worker.worker}/checkpoint`,
-              checkpoints: database.jobs.listCheckpoints(job.id).map((used) => ({
-                checkpoint_uuid: used.checkpoint_id,
-                name: used.checkpoint_name,
-              })),
-              since: new Date(worker.mounted_at_ms ?? job.created_at_ms).toISOString(),
-            },
-          ]
-        }),
+        database.jobs
+          .listWorkersIn(state)
+          .filter((worker) => isMounted(context, worker))
+          .flatMap((worker) => mountRow(context, worker, project)),
       )
     },
   )
@@ -88,4 +75,37 @@ export function hostRoutes(api: Api, context: Context): void {
       })),
     }
   })
+}
+
+/** Whether it has mounts on the host, also while they are being released. */
+function isMounted(
+  { store: { database } }: Context,
+  { job_id: job, worker, state, has_output: output, held_by: holders }: WorkerRow,
+): boolean {
+  if (database.leases.listOfWorker(job, worker).length > 0) return true
+  return state === 'mounted' ? output === 1 : holders !== null
+}
+
+/** None where its job is another project's. */
+function mountRow({ store, config }: Context, worker: WorkerRow, project: Project): MountRow[] {
+  const { jobs } = store.database
+  const job = jobs.find(worker.job_id)
+  if (job?.project !== project) return []
+  const checkpoints = jobs.listCheckpoints(job.id)
+  const directory = checkpoints.length === 0 ? 'output' : 'checkpoint'
+  return [
+    {
+      job_uuid: job.id,
+      job_name: job.name,
+      project_uuid: job.project,
+      worker: worker.worker,
+      state: worker.state,
+      path: `${config.runtime_dir}/jobs/${job.id}/${worker.worker}/${directory}`,
+      checkpoints: checkpoints.map((used) => ({
+        checkpoint_uuid: used.checkpoint_id,
+        name: used.checkpoint_name,
+      })),
+      since: new Date(worker.mounted_at_ms ?? job.created_at_ms).toISOString(),
+    },
+  ]
 }

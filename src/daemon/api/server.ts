@@ -3,6 +3,7 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/typ
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify'
 import { CkptdError } from '../../model/errors.ts'
 import type { Context } from '../context.ts'
+import { describeSchemaErrors } from '../schema-error.ts'
 import type { Api } from './api.ts'
 import { checkpointRoutes } from './checkpoint-routes.ts'
 import { errorAnswer } from './error-answer.ts'
@@ -33,6 +34,12 @@ export async function createServer(context: Context): Promise<Api> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(TypeBoxValidatorCompiler)
+  server.setSchemaErrorFormatter((errors, part) => {
+    const { path, problem } = describeSchemaErrors(errors)
+    const what = part === 'querystring' ? 'query' : part === 'params' ? 'address' : part
+    const subject = path === '' ? `the ${what}` : `"${path}" in the ${what}`
+    return new CkptdError('invalid_request', `Invalid Request - ${subject} ${problem}`)
+  })
   server.setSerializerCompiler(() => (body) => JSON.stringify(body))
   server.removeContentTypeParser('application/json')
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
