@@ -36,6 +36,10 @@ export const ErrorBody = Type.Object({
 })
 export type ErrorBody = Static<typeof ErrorBody>
 
+/** The body of an answer of 400 and above; `errorMessage` is what the trainML client reads. */
+export const ErrorAnswer = Type.Object({ errorMessage: Type.String(), ...ErrorBody.properties })
+export type ErrorAnswer = Static<typeof ErrorAnswer>
+
 export const Checkpoint = Type.Object(
   {
     checkpoint_uuid: Type.String(),

@@ -5,7 +5,7 @@ import {
   Checkpoint,
   CheckpointCreate,
   CheckpointDetails,
-  type CheckpointEvent,
+  CheckpointEvent,
   CheckpointRename,
 } from '../../agent-protocol/checkpoint.ts'
 import { readManifest } from '../../cache/read-manifest.ts'
@@ -19,6 +19,7 @@ import { removeCheckpoint } from '../remove-checkpoint.ts'
 import type { Api } from './api.ts'
 import { checkpointResource } from './checkpoint-resource.ts'
 import { sendEvents } from './event-stream.ts'
+import { ndjson } from './openapi.ts'
 import { ProjectQuery, projectOf, ReferenceParams } from './request-params.ts'
 
 /** Entries of one page of a checkpoint's tree. */
@@ -33,20 +34,37 @@ export function checkpointRoutes(api: Api, context: Context): void {
 
   api.get(
     '/checkpoint',
-    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Checkpoint) } } },
+    {
+      schema: {
+        summary: 'List the checkpoints of a project',
+        querystring: ProjectQuery,
+        response: { 200: Type.Array(Checkpoint) },
+      },
+    },
     (request) => checkpoints.list(projectOf(request)).map(resource),
   )
 
   api.get(
     '/checkpoint/public',
-    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Checkpoint) } } },
+    {
+      schema: {
+        summary: 'List the public checkpoints',
+        querystring: ProjectQuery,
+        response: { 200: Type.Array(Checkpoint) },
+      },
+    },
     () => [],
   )
 
   api.post(
     '/checkpoint',
     {
-      schema: { querystring: ProjectQuery, body: CheckpointCreate, response: { 200: Checkpoint } },
+      schema: {
+        summary: 'Create a checkpoint and begin to fill it',
+        querystring: ProjectQuery,
+        body: CheckpointCreate,
+        response: { 200: Checkpoint },
+      },
     },
     async (request) => {
       const { body, query } = request
@@ -64,7 +82,12 @@ export function checkpointRoutes(api: Api, context: Context): void {
   api.get(
     '/checkpoint/:reference',
     {
-      schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Checkpoint } },
+      schema: {
+        summary: 'Show a checkpoint',
+        params: ReferenceParams,
+        querystring: ProjectQuery,
+        response: { 200: Checkpoint },
+      },
     },
     (request) => resource(checkpoints.get(projectOf(request), request.params.reference)),
   )
@@ -73,6 +96,7 @@ export function checkpointRoutes(api: Api, context: Context): void {
     '/checkpoint/:reference',
     {
       schema: {
+        summary: 'Rename a checkpoint',
         params: ReferenceParams,
         querystring: ProjectQuery,
         body: CheckpointRename,
@@ -92,7 +116,12 @@ export function checkpointRoutes(api: Api, context: Context): void {
   api.delete(
     '/checkpoint/:reference',
     {
-      schema: { params: ReferenceParams, querystring: RemoveQuery, response: { 200: Checkpoint } },
+      schema: {
+        summary: 'Remove a checkpoint that no unfinished job uses',
+        params: ReferenceParams,
+        querystring: RemoveQuery,
+        response: { 200: Checkpoint },
+      },
     },
     async (request) => {
       const row = checkpoints.get(projectOf(request), request.params.reference)
@@ -111,6 +140,7 @@ export function checkpointRoutes(api: Api, context: Context): void {
     '/checkpoint/:reference/details',
     {
       schema: {
+        summary: 'List the tree of a checkpoint, a page at a time',
         params: ReferenceParams,
         querystring: DetailsQuery,
         response: { 200: CheckpointDetails },
@@ -147,20 +177,34 @@ export function checkpointRoutes(api: Api, context: Context): void {
 
   api.get(
     '/checkpoint/:reference/logs',
-    { schema: { params: ReferenceParams, querystring: ProjectQuery } },
+    {
+      schema: {
+        summary: 'Say where the events of a checkpoint are',
+        params: ReferenceParams,
+        querystring: ProjectQuery,
+        response: { 200: Type.String({ description: 'an address of this daemon' }) },
+      },
+    },
     (request, reply) => {
       const row = checkpoints.get(projectOf(request), request.params.reference)
       const address = `/v1/checkpoints/${row.id}/events?project_uuid=${encodeURIComponent(row.project)}`
-      return reply.type('application/json').send(JSON.stringify(address))
+      void reply.type('application/json').send(JSON.stringify(address))
     },
   )
 
   api.get(
     '/v1/checkpoints/:reference/events',
-    { schema: { params: ReferenceParams, querystring: ProjectQuery } },
+    {
+      schema: {
+        summary: 'Follow the filling of a checkpoint',
+        params: ReferenceParams,
+        querystring: ProjectQuery,
+        response: { 200: ndjson(CheckpointEvent) },
+      },
+    },
     (request, reply) => {
       const row = checkpoints.get(projectOf(request), request.params.reference)
-      return sendEvents(context, reply, (signal) => followCheckpoint(context, row, signal))
+      void sendEvents(context, reply, (signal) => followCheckpoint(context, row, signal))
     },
   )
 }

@@ -1,11 +1,11 @@
 import type { FastifyError } from 'fastify'
-import type { ErrorBody } from '../../agent-protocol/checkpoint.ts'
+import type { ErrorAnswer, ErrorBody } from '../../agent-protocol/checkpoint.ts'
 import { CkptdError, toErrorRecord } from '../../model/errors.ts'
 
 /** The body of an error: `errorMessage` and `message` are what the trainML client reads. */
 export function errorAnswer(error: unknown): {
   status: number
-  body: ErrorBody & { errorMessage: string }
+  body: ErrorAnswer
 } {
   const known = toCkptdError(error)
   return { status: known.status, body: { errorMessage: known.message, ...errorBody(known) } }

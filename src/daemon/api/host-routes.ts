@@ -13,25 +13,35 @@ export function hostRoutes(api: Api, context: Context): void {
   const { store, config } = context
   const { database } = store
 
-  api.get('/v1/status', { schema: { response: { 200: DaemonStatus } } }, () => {
-    const availability = context.helper.availability()
-    return {
-      version: context.version,
-      state: context.state(),
-      pid: process.pid,
-      data_dir: config.data_dir,
-      runtime_dir: config.runtime_dir,
-      mounts: availability.available
-        ? { available: true }
-        : { available: false, reason: availability.reason },
-      transfers: context.transfers.running,
-      mounted_workers: database.jobs.listWorkersIn('mounted').length,
-    }
-  })
+  api.get(
+    '/v1/status',
+    { schema: { summary: 'Show the state of the daemon', response: { 200: DaemonStatus } } },
+    () => {
+      const availability = context.helper.availability()
+      return {
+        version: context.version,
+        state: context.state(),
+        pid: process.pid,
+        data_dir: config.data_dir,
+        runtime_dir: config.runtime_dir,
+        mounts: availability.available
+          ? { available: true }
+          : { available: false, reason: availability.reason },
+        transfers: context.transfers.running,
+        mounted_workers: database.jobs.listWorkersIn('mounted').length,
+      }
+    },
+  )
 
   api.get(
     '/v1/mounts',
-    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(MountRow) } } },
+    {
+      schema: {
+        summary: 'List what is mounted for the project',
+        querystring: ProjectQuery,
+        response: { 200: Type.Array(MountRow) },
+      },
+    },
     (request) => {
       const project = projectOf(request)
       return (['mounted', 'finishing'] as const).flatMap((state) =>
@@ -43,38 +53,47 @@ export function hostRoutes(api: Api, context: Context): void {
     },
   )
 
-  api.get('/v1/df', { schema: { response: { 200: DiskUsage } } }, async () => {
-    const space = await store.space.usage()
-    const usage = database.usage.getStore()
-    const projects = database.usage.listProjects()
-    const logical = projects.reduce((sum, { bytes }) => sum + bytes, 0)
-    return {
-      data_dir: config.data_dir,
-      filesystem: {
-        size: space.sizeBytes,
-        free: space.freeBytes,
-        min_free: space.floorBytes,
-        reserved: space.reservedBytes,
+  api.get(
+    '/v1/df',
+    {
+      schema: {
+        summary: 'Show what fills the disk, and what each project is billed',
+        response: { 200: DiskUsage },
       },
-      store: {
-        physical: usage.physical_bytes,
-        logical,
-        saved_by_sharing: Math.max(0, logical - (usage.physical_bytes - usage.reclaimable_bytes)),
-        reclaimable: usage.reclaimable_bytes,
-        in_use: usage.in_use_bytes,
-        staging: database.usage.getStagingBytes(),
-        objects: usage.objects,
-      },
-      projects: projects.map(({ project, checkpoints, bytes }) => ({
-        project_uuid: project,
-        checkpoints,
-        logical: bytes,
-        billed: bytes,
-        free_allotment_left: Math.max(0, FREE_ALLOTMENT_BYTES - bytes),
-        billable: Math.max(0, bytes - FREE_ALLOTMENT_BYTES),
-      })),
-    }
-  })
+    },
+    async () => {
+      const space = await store.space.usage()
+      const usage = database.usage.getStore()
+      const projects = database.usage.listProjects()
+      const logical = projects.reduce((sum, { bytes }) => sum + bytes, 0)
+      return {
+        data_dir: config.data_dir,
+        filesystem: {
+          size: space.sizeBytes,
+          free: space.freeBytes,
+          min_free: space.floorBytes,
+          reserved: space.reservedBytes,
+        },
+        store: {
+          physical: usage.physical_bytes,
+          logical,
+          saved_by_sharing: Math.max(0, logical - (usage.physical_bytes - usage.reclaimable_bytes)),
+          reclaimable: usage.reclaimable_bytes,
+          in_use: usage.in_use_bytes,
+          staging: database.usage.getStagingBytes(),
+          objects: usage.objects,
+        },
+        projects: projects.map(({ project, checkpoints, bytes }) => ({
+          project_uuid: project,
+          checkpoints,
+          logical: bytes,
+          billed: bytes,
+          free_allotment_left: Math.max(0, FREE_ALLOTMENT_BYTES - bytes),
+          billable: Math.max(0, bytes - FREE_ALLOTMENT_BYTES),
+        })),
+      }
+    },
+  )
 }
 
 /** Whether it has mounts on the host, also while they are being released. */

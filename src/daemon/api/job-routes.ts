@@ -3,7 +3,7 @@ import {
   FinishRequest,
   Job,
   JobCreate,
-  type MountEvent,
+  MountEvent,
   MountPending,
   MountRequest,
   MountResult,
@@ -16,6 +16,7 @@ import { within } from '../single-flight.ts'
 import type { Api } from './api.ts'
 import { sendEvents } from './event-stream.ts'
 import { isSettled, jobResource, workerResource } from './job-resource.ts'
+import { jsonOrNdjson, OPTIONAL_BODY } from './openapi.ts'
 import {
   defaultBody,
   ProjectQuery,
@@ -38,7 +39,14 @@ export function jobRoutes(api: Api, context: Context): void {
 
   api.post(
     '/v1/jobs',
-    { schema: { querystring: ProjectQuery, body: JobCreate, response: { 200: Job } } },
+    {
+      schema: {
+        summary: 'Register a job',
+        querystring: ProjectQuery,
+        body: JobCreate,
+        response: { 200: Job },
+      },
+    },
     async (request) => {
       const project = parseProject(
         request.body.project_uuid ?? request.query.project_uuid ?? 'default',
@@ -48,12 +56,25 @@ export function jobRoutes(api: Api, context: Context): void {
   )
   api.get(
     '/v1/jobs',
-    { schema: { querystring: ProjectQuery, response: { 200: Type.Array(Job) } } },
+    {
+      schema: {
+        summary: 'List the jobs of a project',
+        querystring: ProjectQuery,
+        response: { 200: Type.Array(Job) },
+      },
+    },
     (request) => jobs.list(projectOf(request)).map((row) => jobResource(context, row)),
   )
   api.get(
     '/v1/jobs/:reference',
-    { schema: { params: ReferenceParams, querystring: ProjectQuery, response: { 200: Job } } },
+    {
+      schema: {
+        summary: 'Show a job',
+        params: ReferenceParams,
+        querystring: ProjectQuery,
+        response: { 200: Job },
+      },
+    },
     (request) => jobResource(context, find(request)),
   )
 
@@ -62,10 +83,12 @@ export function jobRoutes(api: Api, context: Context): void {
     {
       preValidation: defaultBody,
       schema: {
+        summary: 'Mount the checkpoints of a worker, once they are ready',
+        ...OPTIONAL_BODY,
         params: WorkerParams,
         querystring: WaitQuery,
         body: MountRequest,
-        response: { 200: MountResult, 202: MountPending },
+        response: { 200: jsonOrNdjson(MountResult, MountEvent), 202: MountPending },
       },
     },
     async (request, reply) => {
@@ -90,6 +113,8 @@ export function jobRoutes(api: Api, context: Context): void {
     {
       preValidation: defaultBody,
       schema: {
+        summary: 'Release the mounts of a worker and save its output',
+        ...OPTIONAL_BODY,
         params: WorkerParams,
         querystring: WaitQuery,
         body: FinishRequest,
@@ -116,6 +141,8 @@ export function jobRoutes(api: Api, context: Context): void {
     {
       preValidation: defaultBody,
       schema: {
+        summary: 'Finish all workers of a job',
+        ...OPTIONAL_BODY,
         params: ReferenceParams,
         querystring: WaitQuery,
         body: FinishRequest,

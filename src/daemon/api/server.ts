@@ -9,6 +9,7 @@ import { checkpointRoutes } from './checkpoint-routes.ts'
 import { errorAnswer } from './error-answer.ts'
 import { hostRoutes } from './host-routes.ts'
 import { jobRoutes } from './job-routes.ts'
+import { openapiOptions } from './openapi.ts'
 import { verifyRoutes } from './verify-routes.ts'
 
 /** One request's body: a job with 64 checkpoints fits many times. */
@@ -75,13 +76,7 @@ export async function createServer(context: Context): Promise<Api> {
     )
     return reply.status(status).send(body)
   })
-  await server.register(swagger, {
-    openapi: { info: { title: 'ckptd', version: context.version } },
-    refResolver: {
-      buildLocalReference: (json, _base, _fragment, i) =>
-        typeof json['$id'] === 'string' ? json['$id'] : `schema-${i}`,
-    },
-  })
+  await server.register(swagger, openapiOptions(context.version))
   await server.register((api) => checkpointRoutes(api, context))
   await server.register((api) => jobRoutes(api, context))
   await server.register((api) => hostRoutes(api, context))

@@ -1,4 +1,4 @@
-import type { VerifyEvent, VerifyReport } from '../../agent-protocol/checkpoint.ts'
+import { VerifyEvent, type VerifyReport } from '../../agent-protocol/checkpoint.ts'
 import { type Damage, verifyStore } from '../../cache/verify.ts'
 import type { WorkerRow } from '../../database/jobs.ts'
 import { CkptdError } from '../../model/errors.ts'
@@ -8,18 +8,36 @@ import type { Context } from '../context.ts'
 import { within } from '../single-flight.ts'
 import type { Api } from './api.ts'
 import { sendEvents } from './event-stream.ts'
+import { ndjson } from './openapi.ts'
 import { ProjectQuery, projectOf, ReferenceParams } from './request-params.ts'
 
 /** How often progress is sent. */
 const PROGRESS_INTERVAL_MS = 500
 
 export function verifyRoutes(api: Api, context: Context): void {
-  api.post('/v1/verify', { schema: { querystring: ProjectQuery } }, (_request, reply) =>
-    sendEvents(context, reply, (signal) => verify(context, {}, signal)),
+  api.post(
+    '/v1/verify',
+    {
+      schema: {
+        summary: 'Verify the whole store',
+        querystring: ProjectQuery,
+        response: { 200: ndjson(VerifyEvent) },
+      },
+    },
+    (_request, reply) => {
+      void sendEvents(context, reply, (signal) => verify(context, {}, signal))
+    },
   )
   api.post(
     '/v1/checkpoints/:reference/verify',
-    { schema: { params: ReferenceParams, querystring: ProjectQuery } },
+    {
+      schema: {
+        summary: 'Verify a checkpoint',
+        params: ReferenceParams,
+        querystring: ProjectQuery,
+        response: { 200: ndjson(VerifyEvent) },
+      },
+    },
     (request, reply) => {
       const row = context.checkpoints.get(projectOf(request), request.params.reference)
       if (row.manifest_id === null)
@@ -28,7 +46,7 @@ export function verifyRoutes(api: Api, context: Context): void {
           `the checkpoint "${row.name}" is ${row.status}; there is nothing to verify yet`,
         )
       const what = { manifestId: row.manifest_id, project: row.project }
-      return sendEvents(context, reply, (signal) => verify(context, what, signal))
+      void sendEvents(context, reply, (signal) => verify(context, what, signal))
     },
   )
 }
