@@ -184,5 +184,7 @@ try {
   }
   await web.close()
   unmountBelow(scratch)
+  // The directories of a view are read-only, which keeps anybody but root from removing names.
+  execFileSync('chmod', ['-R', 'u+rwX', scratch])
   rmSync(scratch, { recursive: true, force: true })
 }
