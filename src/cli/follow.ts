@@ -7,6 +7,7 @@ import { EXIT_CODES, exitOfSignal } from './exit-codes.ts'
 import { untilInterrupted } from './interruption.ts'
 import { openLiveLine } from './live-line.ts'
 import type { Session } from './session.ts'
+import { isDamaged } from './text/checkpoint-text.ts'
 import { countText } from './text/count-text.ts'
 import { logLine } from './text/log-line.ts'
 import { jsonText, printable } from './text/printable.ts'
@@ -87,6 +88,10 @@ async function* eventsOnce(
 function checkReady(checkpoint: Checkpoint): void {
   if (checkpoint.error !== undefined && checkpoint.status === 'failed')
     throw fromErrorBody(checkpoint.error, { exit: 'checkpoint_failed' })
+  if (checkpoint.error !== undefined && isDamaged(checkpoint)) {
+    const { error, name } = checkpoint
+    throw fromErrorBody({ ...error, message: `"${name}" is damaged: ${error.message}` })
+  }
   if (checkpoint.status === 'ready' || checkpoint.status === 'exporting') return
   throw new CommandError(
     'checkpoint_failed',

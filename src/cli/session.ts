@@ -21,6 +21,8 @@ export interface Session extends AsyncDisposable {
   readonly json: boolean
   /** One document on stdout with --json, else the text; the text is not made without need. */
   readonly answer: (value: unknown, text: () => string) => void
+  /** The width that tables have to fit, in columns: undefined but on a terminal. */
+  readonly tableColumns: number | undefined
   /** A command line of `ckpt` that talks to the same daemon for the same project. */
   readonly commandLine: (command: string) => string
 }
@@ -37,6 +39,7 @@ export function openSession(io: Io, options: GlobalOptions): Session {
     answer(value, text) {
       io.stdout.write(json ? `${jsonText(value)}\n` : text())
     },
+    tableColumns: io.stdout.isTTY ? io.stdout.columns() : undefined,
     commandLine(command) {
       const where = options.socket === undefined ? '' : ` --socket ${shellWord(socket)}`
       const whose = options.project === undefined ? '' : ` --project ${shellWord(project)}`

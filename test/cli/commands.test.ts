@@ -43,6 +43,23 @@ describe('ckpt list', () => {
     expect(out.split('\n')[1]).toBe(`${CHECKPOINT_ID}  ready   llama  1.50 GiB`)
   })
 
+  test('calls a ready one with damaged bytes damaged', async () => {
+    const damaged = checkpoint({ error: errorBody('corrupt', '1 of its objects are damaged') })
+    const daemon = await daemonWith((app) => app.get('/checkpoint', () => [damaged]))
+    const { out } = await ckpt(daemon, ['list'])
+    expect(out.split('\n')[1]).toBe(`${CHECKPOINT_ID}  damaged  llama  1.50 GiB`)
+  })
+
+  test('cuts a long name on a terminal, and nowhere else', async () => {
+    const name = `start-${'x'.repeat(180)}-end`
+    const daemon = await daemonWith((app) => app.get('/checkpoint', () => [checkpoint({ name })]))
+    const terminal = await ckpt(daemon, ['list'], fakeIo({ isTTY: true, columns: 80 }))
+    for (const line of terminal.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
+    expect(terminal.out).toMatch(/start-x+…x+-end/)
+    const json = await ckpt(daemon, ['list', '--json'], fakeIo({ isTTY: true, columns: 80 }))
+    for (const { out } of [await ckpt(daemon, ['list']), json]) expect(out).toContain(name)
+  })
+
   test('answers with one JSON document on request, wherever --json stands', async () => {
     const daemon = await daemonWith((app) => app.get('/checkpoint', () => [checkpoint()]))
     for (const argv of [
@@ -219,17 +236,41 @@ describe('ckpt remove', () => {
     ])
   })
 
-  test('lists the jobs that use it when it is refused for them', async () => {
-    const used_by = [{ job_uuid: JOB_ID, name: evil, mounted_workers: 1 }]
+  test('shows the refusal of the daemon as it is', async () => {
     const daemon = await daemonWith((app) => {
-      app.get('/checkpoint/:ref', () => checkpoint({ used_by }))
-      app.delete('/checkpoint/:ref', () => refuse('in_use', 'it is in use'))
+      app.get('/checkpoint/:ref', () => checkpoint())
+      app.delete('/checkpoint/:ref', () => refuse('in_use', 'it is used by job "tune"'))
     })
     const { status, err } = await ckpt(daemon, ['remove', 'llama', '--force'])
     expect(status).toBe(5)
-    expect(err).toContain(
-      `used by job a\\x1b]0;owned\\x07 (${JOB_ID}), mounted by 1 worker\nckpt: it is in use\nhint: `,
-    )
+    expect(err).toMatch(/^ckpt: it is used by job "tune"\nhint: .*\n$/)
+  })
+
+  const users = [{ job_uuid: JOB_ID, name: evil, mounted_workers: 1 }]
+  test.each([
+    [
+      'is in use',
+      checkpoint({ used_by: users }),
+      `is used by job a\\x1b]0;owned\\x07 (${JOB_ID}), mounted by 1 worker`,
+    ],
+    [
+      'is being filled',
+      checkpoint({ status: 'downloading' }),
+      'is being filled\nhint: Give --force',
+    ],
+    [
+      'is being saved',
+      checkpoint({ status: 'downloading', source_type: 'trainml' }),
+      'is being saved from a job’s output\nhint: Wait',
+    ],
+  ])('asks nothing about one that %s', async (_, found, said) => {
+    const daemon = await daemonWith((app) => app.get('/checkpoint/:ref', () => found))
+    const io = fakeIo({ isTTY: true, reply: 'y' })
+    const { status, err } = await ckpt(daemon, ['remove', 'llama'], io)
+    expect(status).toBe(5)
+    expect(err).toContain(`ckpt: "llama" (${CHECKPOINT_ID}) ${said}`)
+    expect(err).not.toContain('Remove')
+    expect(deletions(daemon)).toEqual([])
   })
 })
 
@@ -258,6 +299,27 @@ describe('ckpt jobs and ckpt job', () => {
     const [, row] = (await ckpt(daemon, ['jobs'])).out.split('\n')
     expect(row).toContain('2 finished')
     expect(row).toContain('llama')
+  })
+
+  test('jobs leaves out old finished ones unless all are wanted', async () => {
+    const old = Array.from({ length: 23 }, (_, n) => ({ ...finished, name: `old-${n}` }))
+    const daemon = await daemonWith((app) => app.get('/v1/jobs', () => [job(), ...old]))
+    const { out } = await ckpt(daemon, ['jobs'])
+    expect(out.split('\n')).toHaveLength(1 + 1 + 20 + 2)
+    expect(out).toContain('registered')
+    expect(out).toContain('old-3 ')
+    expect(out).not.toContain('old-2 ')
+    expect(out).toMatch(/\n… and 3 more that are finished \(--all shows them\)\n$/)
+    expect((await ckpt(daemon, ['jobs', '--all'])).out.split('\n')).toHaveLength(1 + 24 + 1)
+    expect(JSON.parse((await ckpt(daemon, ['--json', 'jobs'])).out)).toHaveLength(21)
+  })
+
+  test('job show says in sentences what went wrong with a worker', async () => {
+    const error = errorBody('mounts_unavailable', 'the mount helper cannot be reached')
+    const failing = job({ workers: [{ worker: 1, state: 'finishing', error }] })
+    const daemon = await daemonWith((app) => app.get('/v1/jobs/:ref', () => failing))
+    const { out } = await ckpt(daemon, ['job', 'show', 'tune'])
+    expect(out).toMatch(/^worker 1: the mount helper cannot be reached\. Start the mount helper: /m)
   })
 
   test('job show lists the workers, and who holds what should be gone', async () => {

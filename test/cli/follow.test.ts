@@ -190,3 +190,12 @@ describe('ckpt attach', () => {
     expect((await ckpt(daemon, attach)).status).toBe(4)
   })
 })
+
+test('attach does not call a checkpoint with damaged bytes ready', async () => {
+  const error = errorBody('corrupt', '1 of its objects are damaged; it cannot be mounted')
+  const daemon = await daemonTelling([event({ type: 'result', checkpoint: checkpoint({ error }) })])
+  const { status, out, err } = await ckpt(daemon, ['attach', 'llama'])
+  expect(status).toBe(7)
+  expect(out).toBe('')
+  expect(err).toMatch(/^ckpt: "llama" is damaged: 1 of its objects are damaged; .*\nhint: /)
+})

@@ -166,7 +166,9 @@ describe('ckpt run', () => {
     const daemon = await daemonWith()
     const ran = spawnCkpt(daemon.socket, ['run', '--name', 'x', '--', '/none/podman', 'run', 'img'])
     expect(await ran.ended).toMatchObject({ status: 127 })
-    expect(ran.err()).toContain('/none/podman ENOENT')
+    expect(ran.err()).toMatch(
+      /^ckpt: worker 1: there is no program "\/none\/podman"\. Install it .*--no-container\.$/m,
+    )
     expect(daemon.finished[0]).toMatchObject({ worker: 1, request: { discard_output: true } })
   })
 

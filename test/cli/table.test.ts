@@ -20,6 +20,19 @@ describe('a table', () => {
     ])
   })
 
+  test('that is too wide for a terminal is cut in the middle of what may be cut', () => {
+    const columns = [{ title: 'ID' }, { title: 'NAME', shorten: true } as const, { title: 'PATH' }]
+    const rows = [['1', `start-${'x'.repeat(200)}-end`, '/a/path/that/stays/whole']]
+    expect(renderTable(columns, rows, 60).split('\n')[1]).toBe(
+      `1   start-${'x'.repeat(9)}…${'x'.repeat(10)}-end  /a/path/that/stays/whole`,
+    )
+    expect(renderTable(columns, rows)).toContain('x'.repeat(200))
+    // What stays readable is never given up for the sake of the width.
+    expect(renderTable(columns, rows, 10).split('\n')[1]).toBe(
+      '1   start-xx…xxx-end  /a/path/that/stays/whole',
+    )
+  })
+
   test('is only its titles when there is nothing to list', () => {
     expect(renderTable([{ title: 'ID' }], [])).toBe('ID\n')
   })

@@ -8,9 +8,9 @@ export const addListPublicCommand: AddCommand = (parent, host) => {
     .summary('list the public checkpoints')
     .description('Lists the checkpoints that every project can use: ID, STATUS, NAME, SIZE.')
     .action(async () => {
-      await host.act(async ({ api, answer }) => {
+      await host.act(async ({ api, answer, tableColumns }) => {
         const checkpoints = await listPublicCheckpoints(api)
-        answer(checkpoints, () => checkpointTable(checkpoints))
+        answer(checkpoints, () => checkpointTable(checkpoints, tableColumns))
         return undefined
       })
     })

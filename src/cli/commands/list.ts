@@ -8,9 +8,9 @@ export const addListCommand: AddCommand = (parent, host) => {
     .summary('list the checkpoints of the project')
     .description('Lists the checkpoints of the project: ID, STATUS, NAME, SIZE.')
     .action(async () => {
-      await host.act(async ({ api, answer }) => {
+      await host.act(async ({ api, answer, tableColumns }) => {
         const checkpoints = await listCheckpoints(api)
-        answer(checkpoints, () => checkpointTable(checkpoints))
+        answer(checkpoints, () => checkpointTable(checkpoints, tableColumns))
         return undefined
       })
     })

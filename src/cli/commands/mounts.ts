@@ -8,9 +8,9 @@ export const addMountsCommand: AddCommand = (parent, host) => {
     .summary('list what is mounted, for which worker of which job')
     .description('Lists what is mounted, for which worker of which job, since when and where.')
     .action(async () => {
-      await host.act(async ({ api, answer }) => {
+      await host.act(async ({ api, answer, tableColumns }) => {
         const rows = await listMounts(api)
-        answer(rows, () => mountTable(rows))
+        answer(rows, () => mountTable(rows, tableColumns))
         return undefined
       })
     })

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../../agent-protocol/checkpoint.ts'
+import { ERRORS } from '../../model/errors.ts'
 import { formatBytes } from '../../model/size-text.ts'
 import { getCheckpoint, removeCheckpoint } from '../api/checkpoint-calls.ts'
 import { CommandError } from '../command-error.ts'
@@ -25,11 +26,14 @@ export const addRemoveCommand: AddCommand = (parent, host) => {
           })
         // What was asked about is what is removed: from here on it goes by its id.
         const checkpoint = await getCheckpoint(session.api, ref)
-        if (!force && !(await confirmed(session, checkpoint))) {
-          session.io.stderr.write('ckpt: nothing was removed\n')
-          return EXIT_CODES.failure.status
+        if (!force) {
+          refuseWhatWouldBeRefused(checkpoint)
+          if (!(await confirmed(session, checkpoint))) {
+            session.io.stderr.write('ckpt: nothing was removed\n')
+            return EXIT_CODES.failure.status
+          }
         }
-        const removed = await removeListingUsers(session, checkpoint, force)
+        const removed = await removeCheckpoint(session.api, checkpoint.id, force)
         session.answer(removed, () => `removed ${describe(checkpoint)}\n`)
         return undefined
       })
@@ -43,20 +47,23 @@ async function confirmed({ io }: Session, checkpoint: Checkpoint): Promise<boole
   return /^y(es)?$/i.test(reply?.trim() ?? '')
 }
 
-async function removeListingUsers(
-  { api, io }: Session,
-  { id }: Checkpoint,
-  force: boolean,
-): Promise<Checkpoint> {
-  try {
-    return await removeCheckpoint(api, id, force)
-  } catch (error) {
-    if (error instanceof CommandError && error.code === 'in_use') {
-      const { used_by } = await getCheckpoint(api, id)
-      for (const user of used_by) io.stderr.write(`used by ${userLine(user)}\n`)
-    }
-    throw error
+/** Before anybody is asked; the daemon looks once more when it decides. */
+function refuseWhatWouldBeRefused(checkpoint: Checkpoint): void {
+  const { used_by, status, source_type } = checkpoint
+  if (used_by.length > 0) {
+    const users = used_by.map(userLine).join('; ')
+    throw new CommandError('conflict', `${describe(checkpoint)} is used by ${users}`, {
+      code: 'in_use',
+      hint: ERRORS.in_use.hint,
+    })
   }
+  if (status !== 'new' && status !== 'downloading') return
+  const saved = source_type === 'trainml'
+  const doing = saved ? 'being saved from a job’s output' : 'being filled'
+  throw new CommandError('conflict', `${describe(checkpoint)} is ${doing}`, {
+    code: 'conflict',
+    hint: saved ? 'Wait until it is saved.' : 'Give --force to cancel that and remove it.',
+  })
 }
 
 function describe({ id, name }: Checkpoint): string {

@@ -4,8 +4,8 @@ import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 interface ChildExit {
   /** As a shell has it: 128 and the signal's number where a signal ended it. */
   readonly status: number
-  /** Why it never started. */
-  readonly notStarted?: Error
+  /** Why it never started, in a sentence. */
+  readonly notStarted?: string
 }
 
 export interface Child {
@@ -27,7 +27,7 @@ export function startChild({ argv, env, stdio }: ChildCommand): Child {
   try {
     child = spawn(program, args, { env, stdio })
   } catch (error) {
-    const notStarted = error instanceof Error ? error : new Error(String(error))
+    const notStarted = `"${program}" cannot be started: ${String(error)}`
     const { status } = EXIT_CODES.not_executable
     return { exited: Promise.resolve({ status, notStarted }), kill: () => false }
   }
@@ -35,11 +35,29 @@ export function startChild({ argv, env, stdio }: ChildCommand): Child {
     child.once('error', (error: NodeJS.ErrnoException) => {
       const { status } =
         error.code === 'ENOENT' ? EXIT_CODES.no_such_command : EXIT_CODES.not_executable
-      resolve({ status, notStarted: error })
+      resolve({ status, notStarted: whyNotStarted(program, error) })
     })
     child.once('exit', (code, signal) => {
       resolve({ status: signal === null ? (code ?? 1) : exitOfSignal(signal) })
     })
   })
   return { exited, kill: (signal) => child.kill(signal) }
+}
+
+/** What to install, of the programs that are usual here. */
+const INSTALL: ReadonlyMap<string, string> = new Map([
+  [
+    'podman',
+    'Install it ("apt-get install podman"), or run the command itself with --no-container.',
+  ],
+  ['docker', 'Install it, or run the command itself with --no-container.'],
+  ['unshare', 'Install it ("apt-get install util-linux").'],
+])
+
+function whyNotStarted(program: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === 'EACCES') return `"${program}" may not be executed`
+  if (code !== 'ENOENT') return `"${program}" cannot be started: ${message}`
+  const install =
+    INSTALL.get(program.slice(program.lastIndexOf('/') + 1)) ?? 'See its spelling and PATH.'
+  return `there is no program "${program}". ${install}`
 }

@@ -50,7 +50,7 @@ export function startWorker(
 
   const end = async (): Promise<WorkerEnd> => {
     const { status, notStarted } = await child.exited
-    if (notStarted !== undefined) return { status, ran: false, problem: notStarted.message }
+    if (notStarted !== undefined) return { status, ran: false, problem: notStarted }
     if (container === undefined) return { status, ran: true }
     const id = staleId ? undefined : await readContainerId(container.cidfile)
     if (id === undefined) return { status, ran: status === 0 }

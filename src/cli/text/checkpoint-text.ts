@@ -6,11 +6,29 @@ import { progressText } from './progress-line.ts'
 import { renderFields, renderTable } from './table.ts'
 
 /** The columns of the trainML client. */
-export function checkpointTable(checkpoints: readonly Checkpoint[]): string {
+export function checkpointTable(
+  checkpoints: readonly Checkpoint[],
+  columns: number | undefined,
+): string {
   return renderTable(
-    [{ title: 'ID' }, { title: 'STATUS' }, { title: 'NAME' }, { title: 'SIZE', align: 'right' }],
-    checkpoints.map(({ id, status, name, size }) => [id, status, name, formatBytes(size)]),
+    [
+      { title: 'ID' },
+      { title: 'STATUS' },
+      { title: 'NAME', shorten: true },
+      { title: 'SIZE', align: 'right' },
+    ],
+    checkpoints.map((one) => [one.id, statusText(one), one.name, formatBytes(one.size)]),
+    columns,
   )
+}
+
+/** A ready one of which bytes were found damaged cannot be used: that is what matters. */
+function statusText(checkpoint: Checkpoint): string {
+  return isDamaged(checkpoint) ? 'damaged' : checkpoint.status
+}
+
+export function isDamaged({ status, error }: Checkpoint): boolean {
+  return status === 'ready' && error?.code === 'corrupt'
 }
 
 /** Everything about one checkpoint but its tree. */
@@ -22,7 +40,7 @@ export function checkpointText(checkpoint: Checkpoint): string {
     ['Name', checkpoint.name],
     ['ID', checkpoint.id],
     ['Project', checkpoint.project_uuid],
-    ['Status', checkpoint.status],
+    ['Status', statusText(checkpoint)],
     ['Size', checkpoint.status === 'ready' ? sizeText : undefined],
     ['Source', `${checkpoint.source_type} ${checkpoint.source_uri}`],
     ...options.map(([key, value]): [string, string] => ['Option', `${key}=${value}`]),

@@ -33,3 +33,21 @@ export function fitWidth(text: string, columns: number): string {
   }
   return `${kept}…`
 }
+
+/** At most `columns` wide: both ends are kept, and "…" stands for what is cut between them. */
+export function fitMiddle(text: string, columns: number): string {
+  if (displayWidth(text) <= columns) return text
+  if (columns < 1) return ''
+  const end = lastColumns(text, Math.floor((columns - 1) / 2))
+  return fitWidth(text, columns - displayWidth(end)) + end
+}
+
+function lastColumns(text: string, columns: number): string {
+  const segments = Array.from(GRAPHEMES.segment(text), ({ segment }) => segment)
+  let from = segments.length
+  for (let width = 0; from > 0; from--) {
+    width += graphemeWidth(segments[from - 1] ?? '')
+    if (width > columns) break
+  }
+  return segments.slice(from).join('')
+}

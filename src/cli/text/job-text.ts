@@ -1,10 +1,19 @@
 import type { Holder, Job, Worker } from '../../agent-protocol/job.ts'
 import { printable } from './printable.ts'
-import { renderFields, renderTable } from './table.ts'
+import { type Column, renderFields, renderTable } from './table.ts'
 
-export function jobTable(jobs: readonly Job[]): string {
+const JOB_COLUMNS: readonly Column[] = [
+  { title: 'ID' },
+  { title: 'STATUS' },
+  { title: 'NAME', shorten: true },
+  { title: 'TYPE' },
+  { title: 'WORKERS' },
+  { title: 'CHECKPOINTS', shorten: true },
+]
+
+export function jobTable(jobs: readonly Job[], columns: number | undefined): string {
   return renderTable(
-    ['ID', 'STATUS', 'NAME', 'TYPE', 'WORKERS', 'CHECKPOINTS'].map((title) => ({ title })),
+    JOB_COLUMNS,
     jobs.map((job) => [
       job.id,
       job.status,
@@ -13,6 +22,7 @@ export function jobTable(jobs: readonly Job[]): string {
       workerStates(job.workers),
       job.model.checkpoints.map(({ name }) => name).join(', '),
     ]),
+    columns,
   )
 }
 
@@ -46,14 +56,17 @@ export function jobText(job: Job): string {
 
 /** What a worker waits for, who keeps it from finishing, and what went wrong; none: "". */
 export function workerNotes(worker: Worker): string {
+  const name = `worker ${worker.worker}`
   const notes = [
-    ...(worker.waiting_for === undefined ? [] : [`waits for ${printable(worker.waiting_for)}`]),
-    ...(worker.held_by ?? []).map((holder) => `is held by ${holderText(holder)}`),
+    ...(worker.waiting_for === undefined
+      ? []
+      : [`${name} waits for ${printable(worker.waiting_for)}`]),
+    ...(worker.held_by ?? []).map((holder) => `${name} is held by ${holderText(holder)}`),
     ...(worker.error === undefined
       ? []
-      : [`${printable(worker.error.message)}\n  hint: ${printable(worker.error.hint)}`]),
+      : [`${name}: ${printable(worker.error.message)}. ${printable(worker.error.hint)}`]),
   ]
-  return notes.map((note) => `worker ${worker.worker} ${note}\n`).join('')
+  return notes.map((note) => `${note}\n`).join('')
 }
 
 function holderText({ pid, command, path }: Holder): string {

@@ -1,15 +1,15 @@
 import type { MountRow } from '../../agent-protocol/host.ts'
 import { renderTable } from './table.ts'
 
-export function mountTable(rows: readonly MountRow[]): string {
+export function mountTable(rows: readonly MountRow[], columns: number | undefined): string {
   return renderTable(
     [
-      { title: 'JOB' },
+      { title: 'JOB', shorten: true },
       { title: 'PROJECT' },
       { title: 'WORKER', align: 'right' },
       { title: 'STATE' },
       { title: 'SINCE' },
-      { title: 'CHECKPOINTS' },
+      { title: 'CHECKPOINTS', shorten: true },
       { title: 'PATH' },
     ],
     rows.map((row) => [
@@ -21,5 +21,6 @@ export function mountTable(rows: readonly MountRow[]): string {
       row.checkpoints.map(({ name }) => name).join(', '),
       row.path,
     ]),
+    columns,
   )
 }
