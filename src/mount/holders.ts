@@ -36,13 +36,21 @@ function findUse(pid: number, directories: readonly string[]): string | undefine
 
 function* usedPaths(pid: number): Generator<string> {
   for (const name of ['cwd', 'root', 'exe']) {
-    const path = unlessHidden(() => readlinkSync(`/proc/${pid}/${name}`))
+    const path = readUse(`/proc/${pid}/${name}`)
     if (path !== undefined) yield path
   }
   for (const fd of unlessHidden(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
-    const path = unlessHidden(() => readlinkSync(`/proc/${pid}/fd/${fd}`))
+    const path = readUse(`/proc/${pid}/fd/${fd}`)
     if (path !== undefined) yield path
   }
+}
+
+/**
+ * What a link of /proc leads to; undefined where the kernel has no room to tell. Anybody can
+ * stand so deep; an unmount that this keeps from succeeding says so by itself.
+ */
+function readUse(link: string): string | undefined {
+  return unlessErrno('ENAMETOOLONG', () => unlessHidden(() => readlinkSync(link)))
 }
 
 /** The own mount namespace's table, and which of its mounts are known to leave it. */

@@ -117,6 +117,34 @@ time.sleep(1000)`
     })
   })
 
+  test('anybody who stands too deep for a path to be told is passed over', async () => {
+    const paths = await mount()
+    const script = `
+import os, sys, time
+os.chdir(sys.argv[1])
+for _ in range(30):
+    os.mkdir('d' * 200)
+    os.chdir('d' * 200)
+held = os.open('.', os.O_RDONLY)
+print(flush=True)
+time.sleep(1000)`
+    const child = await start('python3', ['-c', script, world.root])
+    try {
+      const fd = openSync(paths.output, 'r')
+      try {
+        expect(await helper.client.releaseWorker(paths.ref)).toMatchObject({
+          holders: [{ pid: process.pid, path: paths.output }],
+        })
+      } finally {
+        closeSync(fd)
+      }
+      expect(await helper.client.releaseWorker(paths.ref)).toEqual({ released: true })
+    } finally {
+      await end(child)
+      spawnSync('rm', ['-r', `${world.root}/${'d'.repeat(200)}`])
+    }
+  })
+
   test('inside one of several checkpoints, the rest is finished later', async () => {
     const paths = await mount([
       { view: world.view('a'), directory: 'first' },

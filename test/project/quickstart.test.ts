@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, it } from 'vitest'
@@ -7,16 +7,21 @@ import { makeScratch } from '../support/scratch.ts'
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/quickstart.ts', import.meta.url))
 
+/** Nobody has this id. */
+const UNPRIVILEGED = 30_005
+
 const PRIVATELY = ['--mount', '--propagation', 'private', 'sh', '-c']
 
 /**
- * What `make quickstart` runs, in a namespace that has a directory of the test's own at /mnt:
- * podman takes short paths only.
+ * What `make quickstart` runs, behind the command `as` if one is given, in a namespace that has
+ * a directory of the test's own at /mnt: podman takes short paths only.
  */
 async function quickstart(
   directory: string,
+  as: readonly string[] = [],
 ): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  const command = ['mount --bind "$0" /mnt && exec "$@"', directory, process.execPath, SCRIPT]
+  const program = [...as, process.execPath, SCRIPT]
+  const command = ['mount --bind "$0" /mnt && exec "$@"', directory, ...program]
   const child = spawn('unshare', [...PRIVATELY, ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: '/mnt' },
@@ -52,5 +57,17 @@ it('the quickstart ends with the output as the next checkpoint, and takes its sc
     expect(show.join('\n')).toContain(name)
   expect(end.filter(Boolean).at(-1)).toBe('== Done; the scratch directory goes')
 
+  expect(readdirSync(scratch.join('tmp'))).toEqual([])
+})
+
+it('the quickstart without root fills checkpoints, and takes its scratch directory away', async () => {
+  await using scratch = makeScratch('quick')
+  chmodSync(scratch.path, 0o755)
+  mkdirSync(scratch.join('tmp'))
+  chownSync(scratch.join('tmp'), UNPRIVILEGED, UNPRIVILEGED)
+  const ids = [`--reuid=${UNPRIVILEGED}`, `--regid=${UNPRIVILEGED}`, '--clear-groups']
+  const { status, stdout, stderr } = await quickstart(scratch.join('tmp'), ['setpriv', ...ids])
+  expect(status, stderr).toBe(0)
+  expect(stdout).toContain('Without root nothing can be mounted')
   expect(readdirSync(scratch.join('tmp'))).toEqual([])
 })

@@ -10,11 +10,11 @@ import {
 } from '../../agent-protocol/checkpoint.ts'
 import { readManifest } from '../../cache/read-manifest.ts'
 import type { CheckpointRow } from '../../database/checkpoints.ts'
-import { CkptdError } from '../../model/errors.ts'
 import { parseProject } from '../../model/ids.ts'
 import type { ManifestEntry } from '../../model/manifest-entry.ts'
 import { formatBytes } from '../../model/size-text.ts'
 import type { Context } from '../context.ts'
+import { noContent } from '../no-content.ts'
 import { removeCheckpoint } from '../remove-checkpoint.ts'
 import type { Api } from './api.ts'
 import { checkpointResource } from './checkpoint-resource.ts'
@@ -150,11 +150,7 @@ export function checkpointRoutes(api: Api, context: Context): void {
       const row = checkpoints.get(projectOf(request), request.params.reference)
       const manifest =
         row.manifest_id === null ? undefined : store.database.manifests.get(row.manifest_id)
-      if (manifest === undefined)
-        throw new CkptdError(
-          'not_ready',
-          `the checkpoint "${row.name}" is ${row.status} and has no tree yet`,
-        )
+      if (manifest === undefined) throw noContent(row)
       const { offset = 0, limit = DEFAULT_TREE_LIMIT } = request.query
       const contents: TreeEntry[] = []
       let index = 0

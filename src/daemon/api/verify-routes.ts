@@ -1,10 +1,10 @@
 import { VerifyEvent, type VerifyReport } from '../../agent-protocol/checkpoint.ts'
 import { type Damage, verifyStore } from '../../cache/verify.ts'
 import type { WorkerRow } from '../../database/jobs.ts'
-import { CkptdError } from '../../model/errors.ts'
 import type { Project } from '../../model/ids.ts'
 import { startActivity } from '../activity.ts'
 import type { Context } from '../context.ts'
+import { noContent } from '../no-content.ts'
 import { within } from '../single-flight.ts'
 import type { Api } from './api.ts'
 import { sendEvents } from './event-stream.ts'
@@ -40,11 +40,7 @@ export function verifyRoutes(api: Api, context: Context): void {
     },
     (request, reply) => {
       const row = context.checkpoints.get(projectOf(request), request.params.reference)
-      if (row.manifest_id === null)
-        throw new CkptdError(
-          'not_ready',
-          `the checkpoint "${row.name}" is ${row.status}; there is nothing to verify yet`,
-        )
+      if (row.manifest_id === null) throw noContent(row)
       const what = { manifestId: row.manifest_id, project: row.project }
       void sendEvents(context, reply, (signal) => verify(context, what, signal))
     },
