@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CkptdError } from '../../src/model/errors.ts'
 import { makeScratch, type Scratch } from '../support/scratch.ts'
+import { beginIngest } from '../support/store.ts'
 import { type Answering, startFaultServer } from './support/fault-server.ts'
 import { bytesOf, MiB, openStage, type Stage, sha256 } from './support/stage.ts'
 import { startTransfer, storedTree, type TransferRun } from './support/transfer-run.ts'
@@ -111,6 +112,43 @@ describe.each(['m.tar', 'm.zip', 'stored.zip'])('%s of a server that sends parts
     await expect.poll(() => server.requests.length).toBeGreaterThan(1)
     stop.abort(new CkptdError('cancelled', 'by its owner'))
     await expect(run.done).rejects.toThrow('by its owner')
+  })
+})
+
+describe.each([
+  { then: 'the same', etag: '"v1"' },
+  { then: 'another', etag: '"v2"' },
+])('parts refused after members were stored, and $then archive as a whole', ({ etag }) => {
+  test('end in one version or in an error', async () => {
+    const begun = beginIngest(stage.store)
+    const someStored = (): boolean => stage.store.database.entries.totals(begun.id).stored_files > 0
+    let refused = false
+    await using server = await startFaultServer((request, { serve }, n) => {
+      const whole = (): void => serve(bytes('m.tar'), { ranges: false, etag })
+      const { range = 'bytes=0-' } = request.headers
+      if (n === 0) serve(bytes('m.tar'), { cutAfter: 3 * MiB })
+      else if (range.startsWith('bytes=0-') && refused) whole()
+      else
+        void expect
+          .poll(someStored, { timeout: 30_000 })
+          .toBe(true)
+          .then(() => {
+            refused = true
+            serve(bytes('m.tar'), { ranges: false })
+          })
+    })
+    const uri = `${server.origin}/m.tar`
+    const run = await startTransfer(stage.store, stage.fetcher, uri, { id: begun.id })
+    if (etag === '"v1"') {
+      await run.done
+      expect(storedTree(stage.store, run.id)).toEqual(expected)
+    } else {
+      await expect(run.done).rejects.toMatchObject({
+        code: 'origin_changed',
+        message: expect.stringMatching(/first .*"v1".* then .*"v2"/) as string,
+      })
+    }
+    expect(run.log.join('\n')).toContain('does not send parts of it after all')
   })
 })
 

@@ -1,4 +1,5 @@
 import type { Reservation } from '../../cache/space.ts'
+import { CkptdError } from '../../model/errors.ts'
 import { formatBytes } from '../../model/size-text.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import type { ArchiveFormat } from '../archive/archive-format.ts'
@@ -77,10 +78,10 @@ async function extractArriving(
   try {
     await extract(engine, archive, source)
   } catch (error) {
-    // Nothing of the pinned version is stored: another way to the bytes may begin anew.
-    if (!source.partsRefused || ingest.totals().entries > 0) throw error
+    if (!source.partsRefused) throw error
     log(`${archive.name} is fetched as a whole: the server does not send parts of it after all`)
-    forgetArchiveRecord(ingest)
+    // Members of the pinned version that are stored keep the record of it; see `assertSame`.
+    if (ingest.totals().entries === 0) forgetArchiveRecord(ingest)
     return extractSpooled(engine, archive)
   }
   await session.confirm('', pin)
@@ -112,10 +113,24 @@ async function extractSpooled(
   // All members were stored by an earlier run.
   if (ingest.isPlanned() && recorded !== undefined) return recorded.pinned
   const spool = await ensureSpool(engine, archive, head)
+  assertSame(engine, archive, spool)
   log(`Extracting ${archive.name}`)
   await extract(engine, archive, spooledArchive(spool.path, spool.sizeBytes))
   ingest.markPlanned()
   return spool.pinned
+}
+
+/** Members that were stored while the archive arrived must be of the one that is spooled now. */
+function assertSame({ displayUri, ingest }: Engine, { name }: ArchiveTransfer, spool: Spool): void {
+  const record = findArchiveRecord(ingest)
+  if (record === undefined) return
+  const { pin, sizeBytes } = record.version
+  const pinned = describeVersion(displayUri, pin, sizeBytes)
+  if (pinned !== spool.pinned)
+    throw new CkptdError(
+      'origin_changed',
+      `${name} changed while it was fetched: first ${pinned}, then ${spool.pinned}`,
+    )
 }
 
 interface Spool {
