@@ -15,7 +15,7 @@ import { singleFlight } from './single-flight.ts'
 /** The end of workers: mounts released, output handed over and saved as a checkpoint. */
 export interface WorkerFinishes {
   /**
-   * Records, durably, that a worker ended, and starts the rest. Idempotent; asked again, a
+   * Flushes what the worker wrote, records durably that it ended, and starts the rest. Idempotent; asked again, a
    * worker that failed is tried again, and with `discard_output` an output is given up that is
    * not saved yet.
    */
@@ -148,12 +148,20 @@ export function openWorkerFinishes(context: {
     paused.notify()
   }
 
+  /** Nobody else flushes it: once the end is acknowledged, no power cut may take a byte of it. */
+  const flushOutput = async (job: JobRow, worker: number): Promise<void> => {
+    const { has_output: output, state } = jobs.getWorker(job, worker)
+    if (output === 1 && state !== 'finishing' && state !== 'finished')
+      await store.threads.use((remote) => remote.flushFilesystem())
+  }
+
   return {
     changed,
     begin: async (job, worker, report) => {
+      const discardOutput = report.discard_output ?? false
+      if (!discardOutput) await flushOutput(job, worker)
       const row = jobs.getWorker(job, worker)
       if (row.state === 'finished') return
-      const discardOutput = report.discard_output ?? false
       if (row.state === 'finishing') askAgain(job, worker, discardOutput)
       else {
         database.jobs.setWorkerFinishing(job.id, worker, {

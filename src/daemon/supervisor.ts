@@ -7,7 +7,7 @@ import { claimDataDirectory } from './claim-data-directory.ts'
 import type { Config } from './config.ts'
 import { daemonUser } from './daemon-user.ts'
 import { EXIT } from './exit-status.ts'
-import { openSocket } from './listen.ts'
+import { openSocket, removeSocket } from './listen.ts'
 import { createLog } from './log.ts'
 import { supervisorPipe } from './supervisor-pipe.ts'
 
@@ -57,6 +57,7 @@ export async function runSupervisor(
 
   const failed = new AbortController()
   const stop = AbortSignal.any([signal, failed.signal])
+  stop.addEventListener('abort', () => removeSocket(config), { once: true })
   let status: number = EXIT.ok
   const keep = async ({ name, start, permanent }: Child): Promise<void> => {
     for (let pauseMs = FIRST_RESTART_MS; !stop.aborted; ) {

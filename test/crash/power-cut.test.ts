@@ -90,3 +90,14 @@ it('the same test fails when flushing is switched off', async () => {
   )
   expect(failures, 'what was told and lost is noticed').toHaveLength(3)
 }, 400_000)
+
+it('an output that its job did not flush is saved whole all the same', async () => {
+  const { failures } = await cutPowerEverywhere(
+    {
+      flushOutput: false,
+      only: /^(finish\.recorded|release\.recorded|mountd\.handed-over|capture\.handed-over)\./,
+    },
+    goOn,
+  )
+  expect(failures).toEqual([])
+}, 400_000)

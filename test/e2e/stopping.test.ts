@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'undici'
 import { expect, test } from 'vitest'
@@ -85,4 +85,14 @@ test('an orderly stop tells everybody who waits to ask again, and ckpt does', as
     async () => (await daemon.ok<Job>('GET', `/v1/jobs/${runs.id}`)).status === 'finished',
   )
   expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(runs.id)
+})
+
+test('the socket is there while a process restarts, and gone after an orderly stop', async () => {
+  await using daemon = await startDaemon()
+  const { daemon: pid } = daemon.pids()
+  process.kill(pid, 'SIGKILL')
+  await until(() => daemon.pids().daemon !== pid)
+  expect(existsSync(daemon.socket)).toBe(true)
+  await daemon.stop()
+  expect(existsSync(daemon.socket)).toBe(false)
 })

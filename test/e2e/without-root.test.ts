@@ -1,9 +1,9 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Checkpoint, CheckpointDetails } from '../../src/agent-protocol/checkpoint.ts'
-import type { Job } from '../../src/agent-protocol/job.ts'
+import type { Job, Worker } from '../../src/agent-protocol/job.ts'
 import { spawnCkpt } from '../cli/spawn-ckpt.ts'
-import { startDaemon, type TestDaemon } from '../support/daemon.ts'
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts'
 import { makeScratch, mountsBelow, type Scratch } from '../support/scratch.ts'
 import { startWebServer, type WebServer } from '../support/web-server.ts'
 
@@ -101,4 +101,16 @@ it('goes on with what it has after a restart', async () => {
   await daemon.stop()
   await daemon.start()
   expect((await daemon.ok<Checkpoint>('GET', `/checkpoint/${id}`)).status).toBe('ready')
+})
+
+it('finishes a job that was never mounted, and then lets its checkpoint go', async () => {
+  const { id } = await create('used')
+  await daemon.waitReady(id)
+  const job = await daemon.ok<Job>('POST', '/v1/jobs', {
+    name: 'never mounted',
+    model: { checkpoints: ['used'] },
+  })
+  const worker = await daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=10`, {})
+  expect(worker.state).toBe('finished')
+  await until(async () => (await daemon.call('DELETE', `/checkpoint/${id}`)).status === 200, 5_000)
 })

@@ -116,9 +116,9 @@ describe.each(['m.tar', 'm.zip', 'stored.zip'])('%s of a server that sends parts
 })
 
 describe.each([
-  { then: 'the same', etag: '"v1"' },
-  { then: 'another', etag: '"v2"' },
-])('parts refused after members were stored, and $then archive as a whole', ({ etag }) => {
+  { next: 'the same', etag: '"v1"' },
+  { next: 'another', etag: '"v2"' },
+])('parts refused after members were stored, and $next archive as a whole', ({ etag }) => {
   test('end in one version or in an error', async () => {
     const begun = beginIngest(stage.store)
     const someStored = (): boolean => stage.store.database.entries.totals(begun.id).stored_files > 0

@@ -285,14 +285,18 @@ async function removing(
 /** Commits something and waits until the log is folded into the database, or cannot be. */
 async function folding(store: Store, calls: string): Promise<FaultStep> {
   const { id } = beginIngest(store)
+  // Heard from here on: folding may fail before the step is taken, and each failure is told once.
+  let warned = false
+  const onWarning = ({ name }: Error): void => {
+    if (name === 'DatabaseWarning') warned = true
+  }
+  process.on('warning', onWarning)
   const attempt = async (): Promise<void> => {
-    let warned = false
-    process.once('warning', () => {
-      warned = true
-    })
     const before = statSync(store.layout.database).mtimeMs
     for (let n = 0; n < 50; n++) store.database.log.append(id, 0, randomUUID())
     await until(() => warned || statSync(store.layout.database).mtimeMs > before)
+    if (!warned) process.off('warning', onWarning)
+    warned = false
   }
   return { calls, paths: [store.layout.database], checkpointId: id, attempt }
 }
