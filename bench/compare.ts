@@ -1,62 +1,81 @@
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Scratch } from '../test/support/scratch.ts'
+import { command } from './command.ts'
+import { interruption } from './interruption.ts'
+import { median } from './statistics.ts'
+import { touchMemory } from './touch-memory.ts'
 
-/** Rounds of each pair; the median of their ratios is what is printed. */
+/** Rounds of each row; what counts is the median of their ratios. */
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3)
-
-/** Scales the sizes down for a quick look: 1 is 2 GiB and 20,000 files. */
-export const SCALE = Number(process.env['BENCH_SCALE'] ?? 1)
-export const LARGE_BYTES = Math.round(256 * 1024 * 1024 * SCALE)
-export const LARGE_FILES = 8
-export const SMALL_FILES = Math.round(20_000 * SCALE)
 
 export interface Contender {
   readonly name: string
-  /** One whole piece of work, durable at its end; what it prepares itself is timed, too. */
-  readonly run: () => unknown
-  /** Before each round, not timed. */
+  /** Before each run, not timed. */
   readonly prepare?: () => unknown
+  /** One whole piece of work, durable at its end. */
+  readonly run: () => unknown
+  /** After each run, not timed: removes what it made, so that each run begins alike. */
+  readonly cleanup?: () => unknown
 }
 
-/** Runs ours and the others in turn and prints the median seconds and ratios. */
+export interface Row {
+  readonly title: string
+  /** Our seconds by those of the best other, at most; none where there is no other. */
+  readonly target?: number
+  /** The filesystem that all of it lies on. */
+  readonly place: Scratch
+  /** What one run writes, about. */
+  readonly dataBytes: number
+}
+
+/** Runs ours, the first, and the others in turn and prints seconds and ratios. */
 export async function compare(
-  title: string,
-  target: number,
-  contenders: readonly Contender[],
+  row: Row,
+  ours: Contender,
+  others: readonly Contender[],
 ): Promise<void> {
-  const seconds = contenders.map((): number[] => [])
-  for (let round = 0; round < ROUNDS; round++)
-    for (const [index, contender] of contenders.entries()) {
-      await contender.prepare?.()
-      execFileSync('sync')
-      const begun = performance.now()
-      await contender.run()
-      seconds[index]?.push((performance.now() - begun) / 1000)
-    }
-  const medians = seconds.map(median)
-  const best = Math.min(...medians.slice(1))
-  const ratio = (medians[0] ?? 0) / best
-  const others = contenders
-    .map(({ name }, index) => `${name} ${medians[index]?.toFixed(2)} s`)
-    .join(', ')
-  const verdict = ratio <= target ? 'reached' : 'MISSED'
-  process.stdout.write(
-    `${title}: ratio ${ratio.toFixed(2)} (target ≤ ${target}: ${verdict}); ${others}\n`,
-  )
+  const ourSeconds: number[] = []
+  const rivals = others.map((contender) => ({ contender, seconds: [] as number[] }))
+  for (let round = 0; round < ROUNDS; round++) {
+    ourSeconds.push(await time(row, ours))
+    for (const { contender, seconds } of rivals) seconds.push(await time(row, contender))
+  }
+  const compared = rivals.map(({ contender, seconds }) => {
+    const ratios = seconds.map((theirs, round) => (ourSeconds[round] ?? Number.NaN) / theirs)
+    return { name: contender.name, seconds, ratio: median(ratios), least: Math.min(...ratios) }
+  })
+  const lines = [
+    `${row.title}${verdict(row, Math.max(...compared.map(({ ratio }) => ratio)))}`,
+    `  ${ours.name}: ${inSeconds(ourSeconds)}`,
+    ...compared.map(
+      ({ name, seconds, ratio, least }) =>
+        `  ${name}: ${inSeconds(seconds)}; ratio ${ratio.toFixed(2)}, least ${least.toFixed(2)}`,
+    ),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+function verdict({ target }: Row, ratio: number): string {
+  if (target === undefined) return ''
+  return `: ${ratio.toFixed(2)} (target ≤ ${target}: ${ratio <= target ? 'reached' : 'MISSED'})`
 }
 
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+/** Seconds of one run. */
+async function time(row: Row, { prepare, run, cleanup }: Contender): Promise<number> {
+  // Signals are heard between turns of the event loop.
+  await turn()
+  interruption.throwIfAborted()
+  await prepare?.()
+  await command('sync', ['-f', row.place.path])
+  await touchMemory(2.5 * row.dataBytes)
+  const begun = performance.now()
+  await run()
+  const seconds = (performance.now() - begun) / 1000
+  await cleanup?.()
+  return seconds
 }
 
-/** The largest resident set of a process so far, in bytes. */
-export function peakMemoryBytes(pid: number | 'self'): number {
-  const text = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024
+/** Each round's seconds. */
+function inSeconds(values: readonly number[]): string {
+  return `${values.map((value) => value.toFixed(2)).join(' ')} s`
 }

@@ -1,71 +1,101 @@
-import { execFileSync } from 'node:child_process'
-import { randomFillSync } from 'node:crypto'
-import { truncateSync, writeFileSync } from 'node:fs'
-import { startDaemon, type TestDaemon } from '../test/support/daemon.ts'
-import { makeScratch } from '../test/support/scratch.ts'
-import { compare, LARGE_BYTES, LARGE_FILES, peakMemoryBytes } from './compare.ts'
+import { mkdirSync, truncateSync } from 'node:fs'
+import { formatBytes } from '../src/model/size-text.ts'
+import { startDaemon } from '../test/support/daemon.ts'
+import type { Scratch } from '../test/support/scratch.ts'
+import { command } from './command.ts'
+import { type Contender, compare } from './compare.ts'
+import { fetchContender } from './fetch-contender.ts'
 import { startNginx } from './nginx.ts'
+import { printPeakMemory, resetPeakMemory } from './peak-memory.ts'
+import { SMALL_TREE, writeLargeFile } from './sample-trees.ts'
+import { LARGE_BYTES } from './sizes.ts'
 
-const THROTTLE_BYTES_PER_SECOND = 8 * 1024 * 1024
+const THROTTLED_BYTES_PER_SECOND = 8 * 1024 * 1024
+const THROTTLED_BYTES = LARGE_BYTES / 4
 
-/** One large file: fetched, hashed and durable, beside curl and aria2c with a flush. */
-export async function downloadBench(): Promise<void> {
-  await using scratch = makeScratch('bench-download')
-  await using daemon = await startDaemon()
-  const bytes = Buffer.alloc(LARGE_BYTES)
-  randomFillSync(bytes)
-  const file = scratch.join('model.bin')
-  writeFileSync(file, bytes)
-  for (let n = 1; n < LARGE_FILES; n++) writeFileSync(file, bytes, { flag: 'a' })
-  await using nginx = await startNginx(scratch.path, THROTTLE_BYTES_PER_SECOND)
-  const into = (name: string): string => scratch.join(name)
-  const curl = (url: string) => ({
-    name: 'curl + sync',
-    run: () => {
-      execFileSync('curl', ['-sS', '-o', into('curl.bin'), url])
-      execFileSync('sync', [into('curl.bin')])
+/** Files fetched, hashed and durable, beside curl and aria2c with a flush. */
+export async function downloadBench(place: Scratch): Promise<void> {
+  await using daemon = await startDaemon({ scratch: place })
+  const root = place.join('www')
+  mkdirSync(root)
+  await using nginx = await startNginx(root, THROTTLED_BYTES_PER_SECOND)
+
+  const file = place.join('www/model.bin')
+  writeLargeFile(file, LARGE_BYTES)
+  const plain = `${nginx.address}/model.bin`
+  resetPeakMemory(daemon)
+  await compare(
+    {
+      title: `download of ${formatBytes(LARGE_BYTES)} in one file`,
+      target: 0.9,
+      place,
+      dataBytes: LARGE_BYTES,
     },
-  })
-  const aria2 = (url: string) => ({
-    name: 'aria2c -x16 + sync',
-    prepare: () => execFileSync('rm', ['-f', into('aria.bin')]),
-    run: () => {
-      execFileSync('aria2c', [
+    fetchContender(daemon, plain),
+    [curl(plain, place), aria2(plain, place)],
+  )
+  printPeakMemory(daemon)
+
+  truncateSync(file, THROTTLED_BYTES)
+  const throttled = `${nginx.address}/throttled/model.bin`
+  resetPeakMemory(daemon)
+  await compare(
+    {
+      title: `download of ${formatBytes(THROTTLED_BYTES)}, ${formatBytes(THROTTLED_BYTES_PER_SECOND)}/s a connection`,
+      target: 1,
+      place,
+      dataBytes: THROTTLED_BYTES,
+    },
+    fetchContender(daemon, throttled),
+    [aria2(throttled, place)],
+  )
+  printPeakMemory(daemon)
+
+  SMALL_TREE.write(place.join('www/small'))
+  resetPeakMemory(daemon)
+  await compare(
+    {
+      title: `download of a directory of ${SMALL_TREE.title}`,
+      place,
+      dataBytes: SMALL_TREE.dataBytes,
+    },
+    fetchContender(daemon, `${nginx.address}/small/`),
+    [],
+  )
+  printPeakMemory(daemon)
+}
+
+function curl(url: string, place: Scratch): Contender {
+  const file = place.join('curl.bin')
+  return {
+    name: 'curl, sync',
+    run: async () => {
+      await command('curl', ['-sSf', '-o', file, url])
+      await command('sync', [file])
+    },
+    cleanup: () => command('rm', [file]),
+  }
+}
+
+function aria2(url: string, place: Scratch): Contender {
+  const file = place.join('aria2.bin')
+  return {
+    name: 'aria2c -x16, sync',
+    run: async () => {
+      await command('aria2c', [
         '-q',
         '-x16',
         '-s16',
         '-k1M',
         '--file-allocation=none',
         '-d',
-        scratch.path,
+        place.path,
         '-o',
-        'aria.bin',
+        'aria2.bin',
         url,
       ])
-      execFileSync('sync', [into('aria.bin')])
+      await command('sync', [file])
     },
-  })
-  const plain = `${nginx.address}/model.bin`
-  await compare('download of one 2 GiB file', 0.9, [ours(daemon, plain), curl(plain), aria2(plain)])
-  truncateSync(file, (LARGE_BYTES * LARGE_FILES) / 4)
-  const throttled = `${nginx.address}/throttled/model.bin`
-  await compare('download of 512 MiB, 8 MiB/s a connection', 1, [
-    ours(daemon, throttled),
-    aria2(throttled),
-  ])
-  const { daemon: pid } = daemon.pids()
-  process.stdout.write(
-    `peak memory of ckptd with its threads: ${(peakMemoryBytes(pid) / 1e6).toFixed(0)} MB (target < 200)\n`,
-  )
-}
-
-function ours(daemon: TestDaemon, url: string) {
-  return {
-    name: 'ckptd',
-    run: async () => {
-      await daemon.ok('POST', '/checkpoint', { name: 'bench', source_type: 'web', source_uri: url })
-      const { id } = await daemon.waitReady('bench')
-      await daemon.ok('DELETE', `/checkpoint/${id}`)
-    },
+    cleanup: () => command('rm', [file]),
   }
 }

@@ -1,60 +1,69 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { startDaemon } from '../test/support/daemon.ts'
-import { makeScratch } from '../test/support/scratch.ts'
-import { compare } from './compare.ts'
+import type { Scratch } from '../test/support/scratch.ts'
+import { command } from './command.ts'
+import { type Contender, compare } from './compare.ts'
+import { fetchContender } from './fetch-contender.ts'
 import { startNginx } from './nginx.ts'
-import { writeLargeTree, writeSmallTree } from './sample-trees.ts'
+import { printPeakMemory, resetPeakMemory } from './peak-memory.ts'
+import { LARGE_TREE, SMALL_TREE } from './sample-trees.ts'
+
+const KINDS = ['tar', 'tar.gz', 'zip'] as const
+type Kind = (typeof KINDS)[number]
 
 /**
- * Archives fetched and extracted, beside fetching with curl, extracting with GNU tar or unzip,
- * and a flush. (The tools could also read a pipe; zip cannot, and a kept archive can be resumed.)
+ * Archives fetched and extracted, beside curl with GNU tar or unzip and a flush, through a file,
+ * which an interrupted download could go on with.
  */
-export async function extractBench(): Promise<void> {
-  await using scratch = makeScratch('bench-extract')
-  await using daemon = await startDaemon()
-  await using nginx = await startNginx(scratch.path, 1e9)
-  for (const [size, write] of [
-    ['large', writeLargeTree],
-    ['small', writeSmallTree],
-  ] as const) {
-    const tree = scratch.join(size)
-    write(tree)
-    execFileSync('tar', ['-C', tree, '-cf', scratch.join(`${size}.tar`), '.'])
-    execFileSync('tar', ['-C', tree, '-I', 'gzip -1', '-cf', scratch.join(`${size}.tar.gz`), '.'])
-    execFileSync('zip', ['-q', '-1', '-r', scratch.join(`${size}.zip`), '.'], { cwd: tree })
-    for (const suffix of ['tar', 'tar.gz', 'zip']) {
-      const name = `${size}.${suffix}`
-      const url = `${nginx.address}/${name}`
-      const out = scratch.join('out')
-      await compare(`fetch and extract ${name}`, 1, [
+export async function extractBench(place: Scratch): Promise<void> {
+  await using daemon = await startDaemon({ scratch: place })
+  const root = place.join('www')
+  mkdirSync(root)
+  await using nginx = await startNginx(root, 1e9)
+  for (const tree of [LARGE_TREE, SMALL_TREE]) {
+    const source = place.join('source')
+    tree.write(source)
+    for (const kind of KINDS) {
+      const archive = `${root}/${tree.name}.${kind}`
+      await pack(source, archive, kind)
+      const url = `${nginx.address}/${tree.name}.${kind}`
+      resetPeakMemory(daemon)
+      await compare(
         {
-          name: 'ckptd',
-          run: async () => {
-            await daemon.ok('POST', '/checkpoint', {
-              name: 'bench',
-              source_type: 'web',
-              source_uri: url,
-            })
-            const { id } = await daemon.waitReady('bench')
-            await daemon.ok('DELETE', `/checkpoint/${id}`)
-          },
+          title: `fetching and extracting a .${kind} of ${tree.title}`,
+          target: 1,
+          place,
+          // The archive and what comes out of it.
+          dataBytes: 2 * tree.dataBytes,
         },
-        {
-          name: suffix === 'zip' ? 'curl, unzip, sync' : 'curl, tar, sync',
-          prepare: () => {
-            execFileSync('rm', ['-rf', out])
-            mkdirSync(out)
-          },
-          run: () => {
-            const archive = scratch.join(`fetched.${suffix}`)
-            execFileSync('curl', ['-sS', '-o', archive, url])
-            if (suffix === 'zip') execFileSync('unzip', ['-q', '-o', archive, '-d', out])
-            else execFileSync('tar', ['-C', out, '-xf', archive])
-            execFileSync('sync', ['-f', out])
-          },
-        },
-      ])
+        fetchContender(daemon, url),
+        [throughFile(url, place, kind)],
+      )
+      printPeakMemory(daemon)
+      await command('rm', [archive])
     }
+    await command('rm', ['-r', source])
+  }
+}
+
+function pack(source: string, archive: string, kind: Kind): Promise<void> {
+  if (kind === 'zip') return command('zip', ['-q', '-1', '-r', archive, '.'], { cwd: source })
+  const filter = kind === 'tar' ? [] : ['-I', 'gzip -1']
+  return command('tar', ['-C', source, ...filter, '-cf', archive, '.'])
+}
+
+function throughFile(url: string, place: Scratch, kind: Kind): Contender {
+  const archive = place.join(`fetched.${kind}`)
+  const tree = place.join('extracted')
+  return {
+    name: kind === 'zip' ? 'curl, unzip, sync -f' : 'curl, tar, sync -f',
+    prepare: () => mkdirSync(tree),
+    run: async () => {
+      await command('curl', ['-sSf', '-o', archive, url])
+      if (kind === 'zip') await command('unzip', ['-q', archive, '-d', tree])
+      else await command('tar', ['-C', tree, '-xf', archive])
+      await command('sync', ['-f', tree])
+    },
+    cleanup: () => command('rm', ['-r', archive, tree]),
   }
 }

@@ -1,6 +1,7 @@
 // Ratios against the tools one would use instead, each pair measured in turn in one run, so that
 // a machine whose speed drifts does not decide. `node bench/main.ts [NAME]…` runs some of them.
 import { captureBench } from './capture-bench.ts'
+import { makeDisk } from './disk.ts'
 import { downloadBench } from './download-bench.ts'
 import { extractBench } from './extract-bench.ts'
 import { ingestBench } from './ingest-bench.ts'
@@ -15,5 +16,13 @@ const BENCHES = {
 }
 
 const wanted = process.argv.slice(2)
-for (const [name, run] of Object.entries(BENCHES))
-  if (wanted.length === 0 || wanted.includes(name)) await run()
+const unknown = wanted.find((name) => !(name in BENCHES))
+if (unknown !== undefined)
+  throw new Error(`no bench "${unknown}"; there are ${Object.keys(BENCHES).join(', ')}`)
+
+await using disk = await makeDisk()
+for (const [name, run] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  await using place = disk.format()
+  await run(place)
+}

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { until } from '../test/support/daemon.ts'
 
@@ -12,7 +12,6 @@ export async function startNginx(
 ): Promise<AsyncDisposable & { address: string }> {
   const own = `${root}/nginx`
   mkdirSync(own)
-  chmodSync(root, 0o755)
   writeFileSync(
     `${own}/conf`,
     `daemon off; user root; worker_processes 1; pid ${own}/pid; error_log stderr;
