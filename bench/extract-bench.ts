@@ -12,8 +12,8 @@ const KINDS = ['tar', 'tar.gz', 'zip'] as const
 type Kind = (typeof KINDS)[number]
 
 /**
- * Archives fetched and extracted, beside curl with GNU tar or unzip and a flush, through a file,
- * which an interrupted download could go on with.
+ * Archives fetched and extracted, beside curl with GNU tar or unzip and a flush: through a file,
+ * which an interrupted download could go on with, and through a pipe, which zip does not allow.
  */
 export async function extractBench(place: Scratch): Promise<void> {
   await using daemon = await startDaemon({ scratch: place })
@@ -37,7 +37,9 @@ export async function extractBench(place: Scratch): Promise<void> {
           dataBytes: 2 * tree.dataBytes,
         },
         fetchContender(daemon, url),
-        [throughFile(url, place, kind)],
+        kind === 'zip'
+          ? [throughFile(url, place, kind)]
+          : [throughFile(url, place, kind), throughPipe(url, place, kind)],
       )
       printPeakMemory(daemon)
       await command('rm', [archive])
@@ -65,5 +67,20 @@ function throughFile(url: string, place: Scratch, kind: Kind): Contender {
       await command('sync', ['-f', tree])
     },
     cleanup: () => command('rm', ['-r', archive, tree]),
+  }
+}
+
+function throughPipe(url: string, place: Scratch, kind: 'tar' | 'tar.gz'): Contender {
+  const tree = place.join('extracted')
+  const unpack = kind === 'tar' ? 'tar -x' : 'tar -xz'
+  return {
+    name: `curl | ${unpack}, sync -f`,
+    prepare: () => mkdirSync(tree),
+    run: async () => {
+      const script = `set -o pipefail; curl -sSf "$1" | ${unpack} -C "$2"`
+      await command('bash', ['-c', script, 'bash', url, tree])
+      await command('sync', ['-f', tree])
+    },
+    cleanup: () => command('rm', ['-r', tree]),
   }
 }
