@@ -5,6 +5,7 @@ import { startDaemon, type TestDaemon } from '../test/support/daemon.ts'
 import type { Scratch } from '../test/support/scratch.ts'
 import { beginFetch, findFetched, removeFetched, untilReady } from './fetched-checkpoint.ts'
 import { interruption } from './interruption.ts'
+import { mountCallBench } from './mount-call-bench.ts'
 import { startNginx } from './nginx.ts'
 import { writeLargeFile } from './sample-trees.ts'
 import { LARGE_BYTES, SCALE } from './sizes.ts'
@@ -15,8 +16,9 @@ const CROWD = Math.round(10_000 * SCALE)
 /** Workers of one job of the crowd; a job may have 1,024. */
 const CROWD_JOB = 1000
 
-/** A worker's mount, asked for over the socket: alone, among 10,000, and during a transfer. */
+/** A worker's mount, asked for over the socket: alone, during a transfer, and among 10,000. */
 export async function mountBench(place: Scratch): Promise<void> {
+  mountCallBench(place)
   await using daemon = await startDaemon({ scratch: place })
   const root = place.join('www')
   mkdirSync(root)
@@ -28,19 +30,14 @@ export async function mountBench(place: Scratch): Promise<void> {
   report('alone', await mountAll(daemon, alone))
   await finishJob(daemon, alone)
 
-  const crowd: Job[] = []
-  for (let left = CROWD; left > 0; left -= CROWD_JOB) {
-    const job = await registerJob(daemon, Math.min(CROWD_JOB, left))
-    await mountAll(daemon, job)
-    crowd.push(job)
-  }
-  const among = await registerJob(daemon, SAMPLES)
-  report(`${CROWD} present`, await mountAll(daemon, among))
-  for (const job of [...crowd, among]) await finishJob(daemon, job)
-
   writeLargeFile(`${root}/large.bin`, LARGE_BYTES)
   const { times, transfers } = await mountDuring(daemon, `${nginx.address}/large.bin`)
   report(`during transfers of ${formatBytes(LARGE_BYTES)} (${transfers} of them)`, times)
+
+  // Last: they go with the filesystem.
+  for (let left = CROWD; left > 0; left -= CROWD_JOB)
+    await mountAll(daemon, await registerJob(daemon, Math.min(CROWD_JOB, left)))
+  report(`${CROWD} present`, await mountAll(daemon, await registerJob(daemon, SAMPLES)))
 }
 
 function registerJob(daemon: TestDaemon, workers: number): Promise<Job> {
@@ -84,12 +81,10 @@ async function mountDuring(
     transfers += 1
     const job = await registerJob(daemon, SAMPLES)
     for (let n = 1; n <= SAMPLES && times.length < SAMPLES; n++) {
-      const before = await findFetched(daemon, id)
-      if (before.status === 'ready') break
       const time = await mountOne(daemon, job, n)
-      const after = await findFetched(daemon, id)
-      if (after.progress === undefined || after.progress.bytes_done === 0) continue
-      if (after.status === 'downloading') times.push(time)
+      const { status, progress } = await findFetched(daemon, id)
+      if (status === 'ready') break
+      if (status === 'downloading' && (progress?.bytes_done ?? 0) > 0) times.push(time)
     }
     await removeFetched(daemon, id, 1)
     await finishJob(daemon, job)
