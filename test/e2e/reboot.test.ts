@@ -131,7 +131,7 @@ it('at a start, mounts of a worker that the database does not know are released,
   // The database of before, as out of a backup.
   for (const name of readdirSync(daemon.dataDir))
     if (name.startsWith('ckptd.db')) rmSync(`${daemon.dataDir}/${name}`)
-  execFileSync('cp', ['-a', `${backup}/.`, daemon.dataDir])
+  execFileSync('cp', ['-a', ...files.map((name) => `${backup}/${name}`), daemon.dataDir])
   await daemon.start()
 
   const jobs = `${daemon.runtimeDir}/jobs`

