@@ -9,8 +9,9 @@ import { command } from './command.ts'
 import { type Contender, compare } from './compare.ts'
 import { emptyStore } from './empty-store.ts'
 import { LARGE_TREE, SMALL_TREE } from './sample-trees.ts'
+import { takenOver } from './taken-over.ts'
 
-/** A tree copied into the store, hashed and durable, beside `cp -a` and a flush. */
+/** A tree taken over by link, and one that is copied, beside `cp -a` and a flush. */
 export async function ingestBench(place: Scratch): Promise<void> {
   await using store = await openTestStore(place.join('store'))
   for (const { tree, target } of [
@@ -19,16 +20,23 @@ export async function ingestBench(place: Scratch): Promise<void> {
   ]) {
     const source = place.join(tree.name)
     tree.write(source)
+    const row = { target, place, dataBytes: tree.dataBytes }
+    const others = [copy(source, place.join('copy'))]
     await compare(
-      { title: `ingest of ${tree.title}`, target, place, dataBytes: tree.dataBytes },
-      ckptd(source, store),
-      [copy(source, place.join('copy'))],
+      { ...row, title: `ingest of ${tree.title}, taken over by link` },
+      takenOver(tree, store),
+      others,
+    )
+    await compare(
+      { ...row, title: `ingest of ${tree.title}, copied` },
+      copied(source, store),
+      others,
     )
     await command('rm', ['-r', source])
   }
 }
 
-function ckptd(source: string, store: Store): Contender {
+function copied(source: string, store: Store): Contender {
   let stored: CheckpointId
   return {
     name: 'ckptd',
