@@ -159,7 +159,7 @@ export const VerifyReport = Type.Object({
 })
 export type VerifyReport = Static<typeof VerifyReport>
 
-/** One line of `POST /v1/verify` and `POST /checkpoint/{id}/verify` (NDJSON). */
+/** One line of `POST /v1/verify` and `POST /v1/checkpoints/{reference}/verify` (NDJSON). */
 export const VerifyEvent = Type.Union([
   Type.Object({ type: Type.Literal('progress'), progress: Progress }),
   Type.Object({ type: Type.Literal('result'), report: VerifyReport }),

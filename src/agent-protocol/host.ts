@@ -34,6 +34,10 @@ export const DiskUsage = Type.Object(
       in_use: Type.Integer({ description: 'objects of checkpoints that are mounted' }),
       staging: Type.Integer({ description: 'of transfers and captures under way' }),
       objects: Type.Integer({ description: 'how many' }),
+      quarantine: Type.Integer({ description: 'damaged files, moved aside' }),
+      kept_outputs: Type.Integer({
+        description: 'how many output directories are kept, since not all of each could be saved',
+      }),
     }),
     projects: Type.Array(
       Type.Object({

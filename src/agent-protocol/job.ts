@@ -23,6 +23,12 @@ export const Worker = Type.Object({
   outcome: Type.Optional(Type.String()),
   exit_code: Type.Optional(Type.Integer()),
   output_uuid: Type.Optional(Type.String({ description: 'the checkpoint its output became' })),
+  output_kept: Type.Optional(
+    Type.Object(
+      { path: Type.String(), until: Type.String() },
+      { description: 'its output directory, where not all of it could be saved' },
+    ),
+  ),
   waiting_for: Type.Optional(Type.String()),
   held_by: Type.Optional(
     Type.Array(Holder, { description: 'who keeps its mounts from being released' }),

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Sha256 } from '../model/digest.ts'
-import type { CheckpointId } from '../model/ids.ts'
+import type { CheckpointId, JobId } from '../model/ids.ts'
 
 /**
  * Where things lie below a data directory (docs/storage-layout.md). A sharing domain is
@@ -22,7 +22,12 @@ export interface Layout {
   view(domain: string, name: string): string
   sidecar(id: CheckpointId): string
   ingest(id: CheckpointId): string
+  /** Where the helper puts a worker's output for it to be captured. */
+  output(job: JobId, worker: number): string
 }
+
+/** In `staging/`, of the outputs that were handed over: `output.<job>.<worker>`. */
+export const OUTPUT_PREFIX = 'output.'
 
 export function storeLayout(root: string): Layout {
   const below = (name: string): string => join(root, name)
@@ -42,6 +47,7 @@ export function storeLayout(root: string): Layout {
     view: (domain, name) => join(root, 'views', domain, name),
     sidecar: (id) => join(root, 'checkpoints', `${id}.json`),
     ingest: (id) => join(root, 'staging', id),
+    output: (job, worker) => join(root, 'staging', `${OUTPUT_PREFIX}${job}.${worker}`),
   }
 }
 

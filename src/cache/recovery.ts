@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { CheckpointId } from '../model/ids.ts'
 import { isUuid } from '../model/ids.ts'
 import type { IngestContext } from './ingest.ts'
-import { parseObjectFileName, viewName } from './layout.ts'
+import { OUTPUT_PREFIX, parseObjectFileName, viewName } from './layout.ts'
 import type { Removal } from './removal.ts'
 import { encodeSidecar } from './sidecar.ts'
 import type { StoreThreads } from './store-threads.ts'
@@ -80,9 +80,6 @@ export async function* planRecovery(context: RecoverySource): AsyncGenerator<Rec
   if (database.objects.listInState('deleting').length > 0) yield { kind: 'sweep-objects' }
   if (database.views.listDisposable().length > 0) yield { kind: 'remove-views' }
 }
-
-/** What the hand-over of a worker's output names its directory in staging. */
-export const OUTPUT_PREFIX = 'output.'
 
 /** Files of an ingest that goes on: those of which nothing is recorded are fetched anew. */
 async function* planIngest(

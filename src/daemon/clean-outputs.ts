@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { OUTPUT_PREFIX } from '../cache/recovery.ts'
+import { OUTPUT_PREFIX } from '../cache/layout.ts'
 import type { Store } from '../cache/store.ts'
 import { isUuid, parseJobId } from '../model/ids.ts'
 

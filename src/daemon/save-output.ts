@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { OUTPUT_PREFIX } from '../cache/recovery.ts'
 import type { Store } from '../cache/store.ts'
 import { captureTree } from '../capture/capture-tree.ts'
 import type { JobRow, WorkerRow } from '../database/jobs.ts'
@@ -100,7 +99,7 @@ export function openOutputSaver(context: {
         database.jobs.setWorkerOutputKept(job.id, worker, untilMs)
         checkpoints.log(
           id,
-          `${leftOut} entries were left out; the output directory is kept at ${root} until ${new Date(untilMs).toISOString()}`,
+          `Not all of it could be saved (see above): the output directory is kept at ${root} until ${new Date(untilMs).toISOString()}`,
         )
       }
     } finally {
@@ -142,8 +141,7 @@ export function openOutputSaver(context: {
     const { discarded, holders } = await helper.discardOutput({ job: job.id, worker })
     if (!discarded) return holders ?? []
     if (id !== null) await dropCheckpoint(job, worker, id)
-    const root = join(store.layout.staging, `${OUTPUT_PREFIX}${keyOf(job, worker)}`)
-    await store.threads.use((remote) => remote.removeTree(root))
+    await store.threads.use((remote) => remote.removeTree(store.layout.output(job.id, worker)))
     return undefined
   }
 

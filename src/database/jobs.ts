@@ -113,6 +113,9 @@ export function jobStatements(db: Sqlite) {
   const setOutputKept = db.prepare<[number, string, number]>(
     'UPDATE workers SET output_kept_until_ms = ? WHERE job_id = ? AND worker = ?',
   )
+  const keptOutputs = db.prepare<[number], { count: number }>(
+    'SELECT count(*) AS count FROM workers WHERE output_kept_until_ms > ?',
+  )
   const setFinished = db.prepare<[string, number]>(
     `UPDATE workers SET state = 'finished', held_by = NULL WHERE job_id = ? AND worker = ?`,
   )
@@ -174,6 +177,8 @@ export function jobStatements(db: Sqlite) {
       void setOutput.run(checkpoint, id, n),
     setWorkerOutputKept: (id: JobId, n: number, untilMs: number) =>
       void setOutputKept.run(untilMs, id, n),
+    /** The workers whose output directories are kept beyond a time. */
+    countKeptOutputs: (nowMs: number): number => keptOutputs.get(nowMs)?.count ?? 0,
     setWorkerFinished: (id: JobId, n: number) => void setFinished.run(id, n),
     countUnfinishedWorkers: (id: JobId): number => unfinished.get(id)?.left ?? 0,
     /** The unfinished jobs that are configured to use a checkpoint. */

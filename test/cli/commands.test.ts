@@ -411,6 +411,8 @@ test('ckpt df shows what fills the disk and what each project is billed', async 
   const { out } = await ckpt(daemon, ['df'])
   expect(out).toContain('Disk            1.00 TiB, 512.00 GiB free')
   expect(out).toMatch(/123 objects, each once +3\.00 GiB\n/)
+  expect(out).toMatch(/damaged, in quarantine\/ +4\.00 KiB\n/)
+  expect(out).toContain('1 output directory kept beside it')
   expect(out).toMatch(/default +2 +5\.00 GiB +5\.00 GiB +41\.57 GiB +0 B\n/)
 })
 

@@ -125,6 +125,8 @@ export function diskUsage(): DiskUsage {
       in_use: 2 ** 30,
       staging: 0,
       objects: 123,
+      quarantine: 4096,
+      kept_outputs: 1,
     },
     projects: [
       {

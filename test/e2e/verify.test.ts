@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Client } from 'undici'
 import { expect, test } from 'vitest'
 import type { Checkpoint, VerifyEvent, VerifyReport } from '../../src/agent-protocol/checkpoint.ts'
+import type { DiskUsage } from '../../src/agent-protocol/host.ts'
 import type { Job } from '../../src/agent-protocol/job.ts'
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts'
 import { startWebServer } from '../support/web-server.ts'
@@ -67,4 +68,6 @@ test('damage that projects share is told to each without a word of the others', 
     'secret of theirs',
   ])
   expect(all.bad[0]?.other_checkpoints).toBe(0)
+  const { store } = await daemon.ok<DiskUsage>('GET', '/v1/df')
+  expect(store.quarantine).toBe('other bytes!'.length)
 })

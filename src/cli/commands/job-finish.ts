@@ -7,7 +7,6 @@ import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 import { finishJobToTheEnd, finishWorkerToTheEnd, isNotSaved } from '../finishing.ts'
 import { finishingLine } from '../finishing-line.ts'
 import { untilInterrupted } from '../interruption.ts'
-import { tellLeftOut } from '../left-out.ts'
 import { openLiveLine } from '../live-line.ts'
 import { watchingOutputs } from '../output-progress.ts'
 import { reportError } from '../report-error.ts'
@@ -48,7 +47,6 @@ async function finish(session: Session, ref: string, options: Options): Promise<
       const job = await getJob(session.api, id)
       const shown = options.worker === undefined ? job : workers[0]
       session.answer(shown, () => jobText({ ...job, workers }))
-      await tellLeftOut(session, workers)
       return statusOf(session, job, workers)
     },
     (signal) => {

@@ -4,10 +4,10 @@ import { finishJob } from '../api/job-calls.ts'
 import { CommandError, errorText, fromErrorBody } from '../command-error.ts'
 import { EXIT_CODES, exitOfSignal } from '../exit-codes.ts'
 import { Interrupted } from '../interruption.ts'
-import { tellLeftOut } from '../left-out.ts'
 import { reportError } from '../report-error.ts'
 import type { Session } from '../session.ts'
 import { jsonText, printable } from '../text/printable.ts'
+import { tellLeftOut } from './left-out.ts'
 import type { WorkerResult } from './run-workers.ts'
 
 /** The `--json` document of `ckpt run`. */
@@ -47,7 +47,7 @@ export async function reportRun(
   write(session, { job_uuid: job.id, name: job.name, exit_status: status, workers })
   for (const { worker, problem } of problems)
     if (problem instanceof CommandError) reportError(session, problem, `worker ${worker}`)
-  await tellLeftOut(
+  tellLeftOut(
     session,
     results.flatMap(({ finished }) => ('state' in finished ? [finished] : [])),
   )

@@ -28,8 +28,13 @@ export function diskUsageText({ data_dir, filesystem, store, projects }: DiskUsa
       ['in use by mounts', formatBytes(store.in_use)],
       ['arriving or being saved', formatBytes(store.staging)],
       ['held by no checkpoint', formatBytes(store.reclaimable)],
+      ['damaged, in quarantine/', formatBytes(store.quarantine)],
     ],
   )
+  const kept =
+    store.kept_outputs === 0
+      ? ''
+      : `${countText(store.kept_outputs, 'output directory', 'output directories')} kept beside it, not all of which could be saved\n`
   const byProject = renderTable(
     PROJECT_COLUMNS,
     projects.map((project) => [
@@ -41,5 +46,5 @@ export function diskUsageText({ data_dir, filesystem, store, projects }: DiskUsa
       formatBytes(project.billable),
     ]),
   )
-  return `${host}\n${inStore}\n${byProject}`
+  return `${host}\n${inStore}${kept}\n${byProject}`
 }

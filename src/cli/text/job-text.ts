@@ -65,8 +65,14 @@ export function workerNotes(worker: Worker): string {
     ...(worker.error === undefined
       ? []
       : [`${name}: ${printable(worker.error.message)}. ${printable(worker.error.hint)}`]),
+    ...(worker.output_kept === undefined ? [] : [`${name}: ${keptText(worker.output_kept)}`]),
   ]
   return notes.map((note) => `${note}\n`).join('')
+}
+
+/** Where an output directory is of which something was left out. */
+export function keptText({ path, until }: NonNullable<Worker['output_kept']>): string {
+  return `not all of its output could be saved; the directory is kept at ${printable(path)} until ${printable(until)}`
 }
 
 function holderText({ pid, command, path }: Holder): string {

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { DaemonStatus, DiskUsage, MountRow } from '../../agent-protocol/host.ts'
+import { quarantinedBytes } from '../../cache/quarantine.ts'
 import type { WorkerRow } from '../../database/jobs.ts'
 import type { Project } from '../../model/ids.ts'
 import type { Context } from '../context.ts'
@@ -82,6 +83,8 @@ export function hostRoutes(api: Api, context: Context): void {
           in_use: usage.in_use_bytes,
           staging: database.usage.getStagingBytes(),
           objects: usage.objects,
+          quarantine: await quarantinedBytes(store.layout),
+          kept_outputs: database.jobs.countKeptOutputs(context.now()),
         },
         projects: projects.map(({ project, checkpoints, bytes }) => ({
           project_uuid: project,

@@ -39,12 +39,22 @@ export function workerResource(context: Context, job: JobRow, row: WorkerRow): W
     ...(row.outcome === null ? {} : { outcome: row.outcome }),
     ...(row.exit_code === null ? {} : { exit_code: row.exit_code }),
     ...(finished ? { output_uuid: row.output_checkpoint_id ?? '' } : {}),
+    ...(finished ? keptOutput(context, row) : {}),
     ...(pending.length === 0
       ? {}
       : { waiting_for: pending.map(({ name, status }) => `${name} (${status})`).join(', ') }),
     ...(row.held_by === null ? {} : { held_by: JSON.parse(row.held_by) as Holder[] }),
     ...(row.error === null ? {} : { error: workerError(job, row, row.error) }),
   }
+}
+
+function keptOutput(
+  { now, store }: Context,
+  { job_id: job, output_kept_until_ms: untilMs, worker }: WorkerRow,
+): Pick<Worker, 'output_kept'> {
+  if (untilMs === null || untilMs <= now()) return {}
+  const path = store.layout.output(job, worker)
+  return { output_kept: { path, until: new Date(untilMs).toISOString() } }
 }
 
 /** Whether there is nothing more to wait for: the worker is finished, or somebody has to decide. */
