@@ -15,7 +15,7 @@ export interface CaptureResult {
 }
 
 /** Files on their way into the store at once; their names wait in memory. */
-const MAX_UNDER_WAY = 1024
+const MAX_UNDER_WAY = 4096
 /** Entries left out that the log names; the rest is counted. */
 const MAX_NAMED = 100
 
@@ -25,7 +25,8 @@ type WalkedFile = WalkedEntry & { kind: 'file' }
  * Puts a tree that was handed over into the store without copying bytes: its files are hashed
  * where they are and linked. Never fails because of an entry: what a checkpoint cannot hold is
  * left out, counted and named. A file that somebody still writes throws `worker_running`;
- * asked again, it goes on where it was. Once it has ended, also by the signal, nothing of it is under way.
+ * asked again, it goes on where it was. Once it has ended, also by the signal, nothing of it is
+ * under way.
  */
 export async function captureTree(context: {
   ingest: Ingest

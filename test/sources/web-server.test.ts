@@ -76,9 +76,14 @@ describe('a file of a real nginx', () => {
     expect(() => storedTree(stage.store, run.id)).toThrow('is not stored')
   })
 
-  test('is fetched whole where each connection is throttled', async () => {
+  test('is fetched over many connections at once, of which each is throttled', async () => {
+    nginx.clearRequests()
     const run = await startTransfer(stage.store, stage.fetcher, `${nginx.origin}/slow/large.bin`)
     await run.done
+    // A request is logged behind its last byte.
+    await expect
+      .poll(() => new Set(nginx.requests().map((line) => line.split(' ').at(-1))).size)
+      .toBeGreaterThan(1)
     expect(run.progress.at(-1)).toMatchObject({
       bytes_done: large.length,
       bytes_total: large.length,
