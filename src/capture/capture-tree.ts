@@ -14,7 +14,7 @@ export interface CaptureResult {
   readonly leftOut: number
 }
 
-/** Files on their way into the store at once; their names wait in memory. */
+/** Files on their way into the store at once, so that it never waits; their names are in memory. */
 const MAX_UNDER_WAY = 4096
 /** Entries left out that the log names; the rest is counted. */
 const MAX_NAMED = 100

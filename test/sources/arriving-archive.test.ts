@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CkptdError } from '../../src/model/errors.ts'
 import { makeScratch, type Scratch } from '../support/scratch.ts'
@@ -114,6 +115,38 @@ describe.each(['m.tar', 'm.zip', 'stored.zip'])('%s of a server that sends parts
     await expect(run.done).rejects.toThrow('by its owner')
   })
 })
+
+test('a part that ends after those behind it is heard of, though nothing more may be fetched', async () => {
+  await using narrow = await openStage({
+    connectionsPerFile: 4,
+    minPieceBytes: MiB,
+    maxPieceBytes: MiB,
+  })
+  const archive = bytes('m.tar')
+  await using server = await startFaultServer((request, { serve, response }, n) => {
+    const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    if (n !== 1 || start === undefined) return serve(archive)
+    const part = archive.subarray(Number(start), Number(end) + 1)
+    response.writeHead(206, {
+      etag: '"v1"',
+      'content-length': part.length,
+      'content-range': `bytes ${start}-${end}/${archive.length}`,
+    })
+    response.write(part.subarray(0, -100))
+    void untilQuiet(() => server.requests.length).then(() => response.end(part.subarray(-100)))
+  })
+  const run = await startTransfer(narrow.store, narrow.fetcher, `${server.origin}/m.tar`)
+  await run.done
+  expect(storedTree(narrow.store, run.id)).toEqual(expected)
+})
+
+/** Resolves when a number has stayed the same for a while. */
+async function untilQuiet(count: () => number): Promise<void> {
+  for (let last = -1; last !== count(); ) {
+    last = count()
+    await sleep(500)
+  }
+}
 
 describe.each([
   { next: 'the same', etag: '"v1"' },

@@ -19,7 +19,7 @@ export interface RangedFile {
   readonly endBytes: number
   readonly signal: AbortSignal
   readonly target: StagingTarget
-  /** Called when bytes were written. */
+  /** Called when bytes were written or a range ended: the frontier may have moved. */
   readonly written: () => void
   readonly limit: FetchLimit
   /** The answer with the file's beginning, where it is at hand. */

@@ -67,6 +67,8 @@ export async function fetchRanges(
           await fetchPiece(context, file, source, piece, waiting?.first.answer)
           url = source.url
           plan.finish(piece)
+          // All behind it may have arrived already: the frontier moved without a byte.
+          file.written()
           attempts.progress()
           width = Math.min(limits.connectionsPerFile, width + 1 / PIECES_PER_NEW_CONNECTION)
           widen()

@@ -9,7 +9,7 @@ export interface Nginx extends AsyncDisposable {
   /** `http://127.0.0.1:port` */
   readonly origin: string
   readonly root: string
-  /** One line a request: `status bytes-sent range path connection`. */
+  /** One line a request: `status bytes-sent range connection path`. */
   requests(): string[]
   clearRequests(): void
 }
@@ -27,7 +27,7 @@ export async function startNginx(directory: string, locations = ''): Promise<Ngi
     `daemon off; user root; worker_processes 1; pid ${directory}/nginx.pid; error_log ${directory}/error.log;
 events { worker_connections 512; }
 http {
-  log_format line '$status $body_bytes_sent "$http_range" $request_uri $connection';
+  log_format line '$status $body_bytes_sent "$http_range" $connection $request_uri';
   access_log ${log} line;
   types { text/html html; }
   default_type application/octet-stream;
