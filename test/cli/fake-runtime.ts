@@ -4,7 +4,8 @@ import { join } from 'node:path'
 
 /**
  * A `podman` whose containers are processes: `run … img COMMAND…` runs the command apart from
- * itself, waits for it and exits as it did, unless it is killed first. `container inspect`,
+ * itself, waits for it and exits as it did, unless it is killed first (`--label=early`: ends at
+ * SIGTERM without passing it on, as podman does at its beginning). `container inspect`,
  * `wait` and `kill` work on what is left. Every call is written down, a line an argument.
  */
 const PODMAN = `#!/bin/sh
@@ -30,12 +31,14 @@ file= proxy=yes
 while [ "$1" != img ]; do
   [ "$1" = --cidfile ] && file=$2
   [ "$1" = --sig-proxy=false ] && proxy=no
+  [ "$1" = --label=early ] && proxy=early
   [ "$1" = --fail ] && { echo "Error: no such image" >&2; exit 125; }
   shift
 done
 shift
 id=$(printf '%012d' $$)
-[ "$proxy" = no ] || for s in TERM INT HUP QUIT USR1 USR2 WINCH CONT; do trap "kill -s $s \\$(cat "$state/$id")" $s; done
+[ "$proxy" = early ] && trap 'exit 1' TERM
+[ "$proxy" = yes ] && for s in TERM INT HUP QUIT USR1 USR2 WINCH CONT; do trap "kill -s $s \\$(cat "$state/$id")" $s; done
 printf %s "$id" >"$file"
 setsid "\${0%podman}conmon" "$state/$id" "$@" &
 while [ ! -e "$state/$id.exit" ]; do sleep 0.05; done

@@ -226,10 +226,13 @@ describe('ckpt run', () => {
     })
   })
 
-  test('tells the container itself what its client died of', async () => {
+  test.each([
+    { how: 'died of', option: '--sig-proxy=false' },
+    { how: 'ended in order upon', option: '--label=early' },
+  ])('tells the container itself what its client $how', async ({ option }) => {
     const daemon = await daemonWith()
     const script = `trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done`
-    const ran = run(daemon, [], ['run', '--sig-proxy=false', ...img(script).slice(1)])
+    const ran = run(daemon, [], ['run', option, ...img(script).slice(1)])
     await expect.poll(ran.out, { timeout: 20_000 }).toBe('up\n')
     ran.child.kill('SIGTERM')
     expect(await ran.ended).toMatchObject({ status: 7 })

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import { exitOfSignal } from '../exit-codes.ts'
 import type { Clock } from '../io.ts'
 import { type ChildCommand, startChild } from './child.ts'
 import {
@@ -28,6 +27,9 @@ export interface WorkerProcess {
   signal(signal: NodeJS.Signals): void
 }
 
+/** A runtime's client that ends so soon after a signal ended because of it. */
+const UNHEARD_MS = 5_000
+
 /** `onWait` is told, in a sentence, why it is not over although the command has ended. */
 export function startWorker(
   command: WorkerCommand,
@@ -39,7 +41,7 @@ export function startWorker(
   const staleId = container !== undefined && existsSync(container.cidfile)
   const child = startChild(command)
   let orphan: { readonly runtime: readonly string[]; readonly id: string } | undefined
-  let lastSignal: NodeJS.Signals | undefined
+  let last: { readonly signal: NodeJS.Signals; readonly atMs: number } | undefined
 
   const signalOrphan = (signal: NodeJS.Signals): void => {
     if (orphan === undefined) return
@@ -50,6 +52,10 @@ export function startWorker(
 
   const end = async (): Promise<WorkerEnd> => {
     const { status, notStarted } = await child.exited
+    // A client that ends upon a signal may have done so instead of passing it on: podman does,
+    // with a status of its own, until its container has been running for a moment.
+    const unheard =
+      last !== undefined && clock.now() - last.atMs < UNHEARD_MS ? last.signal : undefined
     if (notStarted !== undefined) return { status, ran: false, problem: notStarted }
     if (container === undefined) return { status, ran: true }
     const id = staleId ? undefined : await readContainerId(container.cidfile)
@@ -59,9 +65,7 @@ export function startWorker(
       clock,
       onOutlived() {
         onWait(`the container ${id.slice(0, 12)} still runs; waiting for its end`)
-        // The client may have died of a signal instead of passing it on.
-        if (lastSignal !== undefined && status === exitOfSignal(lastSignal))
-          signalOrphan(lastSignal)
+        if (unheard !== undefined) signalOrphan(unheard)
       },
       onUnknown: (why) => onWait(`the runtime does not tell whether the container ended: ${why}`),
     })
@@ -72,7 +76,7 @@ export function startWorker(
   return {
     ended: end(),
     signal(signal) {
-      lastSignal = signal
+      last = { signal, atMs: clock.now() }
       if (!child.kill(signal)) signalOrphan(signal)
     },
   }
