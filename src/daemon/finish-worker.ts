@@ -152,7 +152,7 @@ export function openWorkerFinishes(context: {
   const flushOutput = async (job: JobRow, worker: number): Promise<void> => {
     const { has_output: output, state } = jobs.getWorker(job, worker)
     if (output === 1 && state !== 'finishing' && state !== 'finished')
-      await store.threads.use((remote) => remote.flushFilesystem())
+      await store.threads.use((remote) => remote.flushForeignWrites())
   }
 
   return {

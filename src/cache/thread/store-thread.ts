@@ -7,7 +7,7 @@ import { fileError, isErrno } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import { type Handlers, serveThread } from '../../os/thread.ts'
 import { buildView, type CopyKeeper, type ViewRequest } from './build-view.ts'
-import { flushFilesystemSync, watchFilesystem } from './flush-files.ts'
+import { flushForeignWritesSync, watchFilesystem } from './flush-files.ts'
 import { followHandlers } from './follow.ts'
 import { placeFiles, unplaceFiles } from './place-files.ts'
 import { removeTree } from './remove-tree.ts'
@@ -33,8 +33,7 @@ export const storeHandlers = {
   buildView: (request: ViewRequest): Promise<void> => buildView(request, parent),
   verifyView: (request: ViewRequest): Promise<string | undefined> => verifyView(request, parent),
 
-  /** Asks for all that is dirty; whose bytes were lost is told by the flush of each file. */
-  flushFilesystem: (): void => void flushFilesystemSync(),
+  flushForeignWrites: (): void => flushForeignWritesSync(dataDirectory),
 
   /** Removes names; missing ones are fine. Durable only after a later flush of the directory. */
   unlinkFiles: (paths: readonly string[]): void => {
@@ -99,7 +98,7 @@ const DOING: { readonly [K in keyof StoreHandlers]: string } = {
   removeTree: 'removing a directory',
   buildView: 'building a view',
   verifyView: 'comparing a view with its manifest',
-  flushFilesystem: 'flushing what a job wrote',
+  flushForeignWrites: 'flushing what a job wrote',
   unlinkFiles: 'removing files',
   writeFileDurably: 'writing a checkpoint’s record',
   publishFile: 'publishing a manifest',
@@ -122,5 +121,6 @@ function withFileErrors(handlers: Handlers): Handlers {
   )
 }
 
-watchFilesystem((workerData as { directory: string }).directory)
+const { directory: dataDirectory } = workerData as { directory: string }
+watchFilesystem(dataDirectory)
 const parent = serveThread<StoreParent>(withFileErrors(storeHandlers))

@@ -47,6 +47,12 @@ export const STEPS = {
     await publishTree(store, { other: CONTENT }, { name: 'other' })
     return storing(store, 'unlink', ({ file }) => [file])
   },
+  'finish-flush': (store) =>
+    Promise.resolve({
+      calls: 'syncfs',
+      paths: [],
+      attempt: () => store.threads.use((remote) => remote.flushForeignWrites()),
+    }),
   'progress-flush': (store) => flushingProgress(store),
   'output-link': (store) => capturing(store, 'link', ({ file }) => [file]),
   'output-copy': (store) =>
