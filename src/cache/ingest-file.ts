@@ -1,10 +1,11 @@
-import { chmod, stat, truncate, unlink, writeFile } from 'node:fs/promises'
+import { chmod, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../database/database.ts'
 import type { PartialRow } from '../database/ingests.ts'
 import type { Sha256 } from '../model/digest.ts'
 import { CkptdError } from '../model/errors.ts'
 import type { CheckpointId } from '../model/ids.ts'
+import { unlinkIfPresent } from '../os/durable.ts'
 import { fileError, isErrno } from '../os/errno.ts'
 import type { StoreThreads } from './store-threads.ts'
 
@@ -198,10 +199,4 @@ async function isIntact(path: string, recorded: PartialRow): Promise<boolean> {
     if (isErrno(error, 'ENOENT')) return false
     throw error
   }
-}
-
-async function unlinkIfPresent(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
-    if (!isErrno(error, 'ENOENT')) throw error
-  })
 }

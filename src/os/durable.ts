@@ -8,6 +8,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import { unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Flushes a directory: the names made, moved and removed in it so far are on disk after it. */
@@ -56,6 +57,15 @@ export function makeDirectorySync(path: string, mode = 0o700): void {
 export function unlinkIfPresentSync(path: string): void {
   try {
     unlinkSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** The same, away from the event loop. */
+export async function unlinkIfPresent(path: string): Promise<void> {
+  try {
+    await unlink(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }

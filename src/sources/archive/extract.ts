@@ -1,5 +1,6 @@
-import { readdir, unlink } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { unlinkIfPresent } from '../../os/durable.ts'
 import { fileError } from '../../os/errno.ts'
 import { failpoint } from '../../os/failpoint.ts'
 import { extractOnce } from './extract-once.ts'
@@ -37,11 +38,14 @@ export async function extractArchive(request: ExtractionRequest): Promise<void> 
 /** What the extraction thread names its files: a staging name and a number. */
 const STAGED = /^[0-9a-z]+-\d+\.\d+$/
 
-/** Removes what earlier attempts, of this process or a killed one, wrote and did not store. */
+/**
+ * Removes what earlier attempts, of this process or a killed one, wrote and did not store. The
+ * store may be removing some of it too: files that it had no use for, since it has their bytes.
+ */
 async function removeLeftovers(directory: string): Promise<void> {
   try {
     for (const name of await readdir(directory))
-      if (STAGED.test(name)) await unlink(join(directory, name))
+      if (STAGED.test(name)) await unlinkIfPresent(join(directory, name))
   } catch (error) {
     throw fileError(error, 'removing files of an earlier extraction')
   }

@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Ingest } from '../../../src/cache/ingest.ts'
 import type { Reservation } from '../../../src/cache/space.ts'
@@ -51,6 +53,19 @@ describe('an extraction', () => {
       request: { source, reservation },
     })
     expect(error?.code).toBe('io_error')
+  })
+
+  test('does not mind that the store removes what an earlier attempt left, too', async () => {
+    const { ingest } = beginIngest(bench.store)
+    const left = Array.from({ length: 500 }, (_, n) => join(ingest.directory, `a-0.${n}`))
+    for (const path of left) writeFileSync(path, '')
+    const archive = bench.scratch.join('again.tar')
+    writeFileSync(archive, small)
+    const extracting = extractInto(bench.store, ingest, archive)
+    while (readdirSync(ingest.directory).length === left.length) await setImmediate()
+    // It has listed them, and removes them one by one.
+    for (const path of left) rmSync(path, { force: true })
+    expect(await extracting).toMatchObject({ error: undefined, tree: { a: 'x', b: 'y' } })
   })
 
   test('that is cancelled stops, and can begin again', async () => {
