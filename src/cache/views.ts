@@ -78,7 +78,7 @@ export function openViews(database: Database, layout: Layout, threads: StoreThre
       database.views.remove(view.id)
     }
   }
-  /** One at a time: two that remove one tree would each take it for gone too early. */
+  /** One at a time: the slower of two could meet the next view, which may have the same name. */
   let removing: Promise<void> = Promise.resolve()
 
   return {

@@ -11,35 +11,49 @@ import { isErrno } from '../../os/errno.ts'
  */
 export async function removeTree(path: string): Promise<void> {
   const root = Buffer.from(path)
-  try {
-    if (!(await lstat(root)).isDirectory()) return await unlink(root)
-    const prefix = `.removing-${randomBytes(8).toString('hex')}-`
-    let moved = 0
+  await unlessGone(async () => {
+    if (!(await lstat(root)).isDirectory()) return unlink(root)
     await chmod(root, 0o700)
+    const moveUp = mover(root)
     // A directory that changes while it is read may hide entries: read again until it is empty.
     for (let empty = false; !empty; ) {
       empty = true
       for await (const { child, isDirectory } of children(root)) {
         empty = false
-        if (!isDirectory) {
-          await unlink(child)
-          continue
-        }
-        await chmod(child, 0o700)
-        for await (const inner of children(child)) {
-          if (!inner.isDirectory) await unlink(inner.child)
-          else {
-            await chmod(inner.child, 0o700)
-            await rename(inner.child, join(root, Buffer.from(`${prefix}${moved++}`)))
-          }
-        }
-        // Not empty where reading missed something: the next round sees it again.
-        await rmdir(child).catch((error: unknown) => {
-          if (!isErrno(error, 'ENOTEMPTY')) throw error
-        })
+        // What somebody else removed meanwhile is fine, and says nothing of the rest.
+        await unlessGone(() => (isDirectory ? removeDirectory(child, moveUp) : unlink(child)))
       }
     }
     await rmdir(root)
+  })
+}
+
+/** Removes a directory but for those inside it, which are moved up. */
+async function removeDirectory(
+  directory: Buffer,
+  moveUp: (inner: Buffer) => Promise<void>,
+): Promise<void> {
+  await chmod(directory, 0o700)
+  for await (const { child, isDirectory } of children(directory))
+    await (isDirectory ? moveUp(child) : unlink(child))
+  // Not empty where reading missed something: the next round sees it again.
+  await rmdir(directory).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOTEMPTY')) throw error
+  })
+}
+
+function mover(root: Buffer): (inner: Buffer) => Promise<void> {
+  const prefix = `.removing-${randomBytes(8).toString('hex')}-`
+  let moved = 0
+  return async (inner) => {
+    await chmod(inner, 0o700)
+    await rename(inner, join(root, Buffer.from(`${prefix}${moved++}`)))
+  }
+}
+
+async function unlessGone(remove: () => Promise<void>): Promise<void> {
+  try {
+    await remove()
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error
   }
