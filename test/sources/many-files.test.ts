@@ -23,6 +23,6 @@ test('twenty thousand small files come in one transfer, with one request each', 
   const totals = stage.store.database.entries.totals(run.id)
   expect(totals).toMatchObject({ files: 20_000, stored_files: 20_000, entries: 20_020 })
   // Every directory is listed twice.
-  expect(nginx.requests()).toHaveLength(20_000 + 2 * 21)
+  expect(await nginx.requests()).toHaveLength(20_000 + 2 * 21)
   expect((await stage.store.space.usage()).reservedBytes).toBe(0)
 })

@@ -63,7 +63,7 @@ interface Outcome {
 }
 
 async function run(path: string, failpoint?: string): Promise<Outcome> {
-  nginx.clearRequests()
+  await nginx.clearRequests()
   const child = spawn(
     process.execPath,
     [
@@ -81,7 +81,7 @@ async function run(path: string, failpoint?: string): Promise<Outcome> {
   )
   const [output, [code, signal]] = await Promise.all([text(child.stdout), once(child, 'exit')])
   if (signal === null) expect(code).toBe(0)
-  const requests = nginx.requests()
+  const requests = await nginx.requests()
   const sentBytes = requests.reduce((sum, line) => sum + Number(line.split(' ')[1]), 0)
   const told = output === '' ? { tree: {}, log: [], pinnedSource: '' } : JSON.parse(output)
   return { ...told, signal: signal as NodeJS.Signals | null, sentBytes, requests }

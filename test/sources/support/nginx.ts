@@ -9,9 +9,10 @@ export interface Nginx extends AsyncDisposable {
   /** `http://127.0.0.1:port` */
   readonly origin: string
   readonly root: string
-  /** One line a request: `status bytes-sent range connection path`. */
-  requests(): string[]
-  clearRequests(): void
+  /** One line a request, when none is under way: `status bytes-sent range connection path`. */
+  requests(): Promise<string[]>
+  /** Forgets them, also those that are still under way (of a client that was killed). */
+  clearRequests(): Promise<void>
 }
 
 /** A real nginx of the test's own, on loopback, serving `<directory>/www`. */
@@ -38,17 +39,25 @@ http {
     listen 127.0.0.1:${port};
     root ${root};
     location / { autoindex on; }
+    location = /status { stub_status; access_log off; }
     ${locations}
   }
 }`,
   )
   const child = spawn('nginx', ['-c', config], { stdio: ['ignore', 'ignore', 'inherit'] })
   await listening(port, child)
+  const origin = `http://127.0.0.1:${port}`
   return {
-    origin: `http://127.0.0.1:${port}`,
+    origin,
     root,
-    requests: () => readFileSync(log, 'utf8').split('\n').filter(Boolean),
-    clearRequests: () => writeFileSync(log, ''),
+    requests: async () => {
+      await untilIdle(origin)
+      return readFileSync(log, 'utf8').split('\n').filter(Boolean)
+    },
+    clearRequests: async () => {
+      await untilIdle(origin)
+      writeFileSync(log, '')
+    },
     [Symbol.asyncDispose]: () => end(child),
   }
 }
@@ -65,6 +74,17 @@ export async function startPythonServer(
   )
   await listening(port, child)
   return { origin: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => end(child) }
+}
+
+/** A request is logged when it ends, which for one that was cut off may be a second later. */
+async function untilIdle(origin: string): Promise<void> {
+  for (let tries = 0; tries < 1_000; tries++) {
+    const status = await (await fetch(`${origin}/status`)).text()
+    // The one being written is this one.
+    if (/Reading: 0 Writing: 1 /.test(status)) return
+    await sleep(10)
+  }
+  throw new Error('the server does not come to rest')
 }
 
 async function freePort(): Promise<number> {
