@@ -1,5 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Answer, Request } from './fault-child.ts'
 
@@ -51,8 +52,29 @@ async function attachFaults(
   errno: string,
   paths: readonly string[],
 ): Promise<AsyncDisposable> {
+  for (let tries = 0; tries < 100; tries++) {
+    const strace = startStrace(pid, calls, errno, paths)
+    const ended = once(strace, 'exit')
+    const detach = async (): Promise<void> => {
+      strace.kill('SIGINT')
+      await ended
+    }
+    await untilAttached(strace)
+    // A thread that began while strace went through them is left out, and nothing fails in it.
+    if (tracesAll(strace.pid ?? 0, pid)) return { [Symbol.asyncDispose]: detach }
+    await detach()
+  }
+  throw new Error('strace does not attach to every thread')
+}
+
+function startStrace(
+  pid: number,
+  calls: string,
+  errno: string,
+  paths: readonly string[],
+): ChildProcess {
   const filters = paths.flatMap((path) => ['-P', path])
-  const strace = spawn(
+  return spawn(
     'strace',
     [
       '-f',
@@ -68,14 +90,15 @@ async function attachFaults(
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )
-  const ended = once(strace, 'exit')
-  await untilAttached(strace)
-  return {
-    [Symbol.asyncDispose]: async () => {
-      strace.kill('SIGINT')
-      await ended
-    },
-  }
+}
+
+function tracesAll(tracer: number, pid: number): boolean {
+  const tasks = `/proc/${pid}/task`
+  return readdirSync(tasks).every((task) =>
+    new RegExp(`^TracerPid:\\t${tracer}$`, 'm').test(
+      readFileSync(`${tasks}/${task}/status`, 'utf8'),
+    ),
+  )
 }
 
 function untilAttached(strace: ChildProcess): Promise<void> {
