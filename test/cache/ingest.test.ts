@@ -66,9 +66,7 @@ describe('an ingest', () => {
     await assertStoreInvariants(store)
   })
 
-  it('keeps any tree of any names, and the same tree is the same manifest', {
-    timeout: 60_000,
-  }, async () => {
+  it('keeps any tree of any names, and the same tree is the same manifest', async () => {
     const { store } = shared
     const part = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })

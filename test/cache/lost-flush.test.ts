@@ -48,7 +48,7 @@ function writeTail(file: string, bytes: Buffer, from: number): void {
 }
 
 describe('bytes that a flush has lost', () => {
-  it('never become objects, whichever thread was told', { timeout: 120_000 }, async () => {
+  it('never become objects, whichever thread was told', async () => {
     await using disk = makeThinDisk()
     const directory = join(disk.path, 'data')
     let entries: EntryRow[]

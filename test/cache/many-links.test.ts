@@ -41,9 +41,7 @@ async function countDamaged(store: Store): Promise<number> {
 }
 
 describe('a content whose inode has no links left', () => {
-  it('gets a second inode, which verify, usage and removal know', {
-    timeout: 120_000,
-  }, async () => {
+  it('gets a second inode, which verify, usage and removal know', async () => {
     await using scratch = makeScratch('links')
     const disk = makeLoopImage(scratch.join('image'), scratch.join('mnt'), { sizeMb: 128 })
     await using store = await openTestStore(join(disk.mountPoint, 'data'))

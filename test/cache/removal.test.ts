@@ -79,9 +79,7 @@ describe('removing a checkpoint', () => {
     await assertStoreInvariants(store)
   })
 
-  it('while the same tree is published again and again loses nothing of either', {
-    timeout: 60_000,
-  }, async () => {
+  it('while the same tree is published again and again loses nothing of either', async () => {
     const { store } = shared
     const tree: TreeSpec = Object.fromEntries(
       Array.from({ length: 12 }, (_, n) => [`dir${n % 3}/file${n}`, `contended ${n % 5}`]),

@@ -72,7 +72,7 @@ describe('reserving space', () => {
     expect(reservation.leftBytes).toBe(MB)
   })
 
-  it('never lets reservations and written bytes touch the floor', { timeout: 30_000 }, async () => {
+  it('never lets reservations and written bytes touch the floor', async () => {
     await using scratch = makeScratch('space')
     mount('tmpfs', scratch.path, 'tmpfs', 0, 'size=16m')
     const step = fc.record({

@@ -200,7 +200,7 @@ describe('ckpt run', () => {
       const daemon = await daemonWith()
       const script = `trap 'exit 9' ${signal.slice(3)}; echo up; while :; do sleep 0.02; done`
       const ran = run(daemon, [], img(script))
-      await expect.poll(ran.out, { timeout: 20_000 }).toBe('up\n')
+      await expect.poll(ran.out).toBe('up\n')
       ran.child.kill(signal)
       expect(await ran.ended).toMatchObject({ status: 9 })
       expect(daemon.finished[0]).toMatchObject({ worker: 1, request: { exit_code: 9 } })
@@ -211,12 +211,12 @@ describe('ckpt run', () => {
     const daemon = await daemonWith()
     const script = `trap 'exit 7' TERM; echo $PPID; echo up; while :; do sleep 0.02; done`
     const ran = run(daemon, [], img(script))
-    await expect.poll(ran.out, { timeout: 20_000 }).toContain('up\n')
+    await expect.poll(ran.out).toContain('up\n')
     const [call = []] = await runtime.calls()
     const id = await readFile(call[call.indexOf('--cidfile') + 1] ?? '', 'utf8')
     // The id of the fake's container is its client's process id.
     process.kill(Number(id), 'SIGKILL')
-    await expect.poll(ran.err, { timeout: 20_000 }).toContain('still runs; waiting for its end')
+    await expect.poll(ran.err).toContain('still runs; waiting for its end')
     expect(daemon.finished).toEqual([])
     ran.child.kill('SIGTERM')
     expect(await ran.ended).toMatchObject({ status: 7 })
@@ -233,7 +233,7 @@ describe('ckpt run', () => {
     const daemon = await daemonWith()
     const script = `trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done`
     const ran = run(daemon, [], ['run', option, ...img(script).slice(1)])
-    await expect.poll(ran.out, { timeout: 20_000 }).toBe('up\n')
+    await expect.poll(ran.out).toBe('up\n')
     ran.child.kill('SIGTERM')
     expect(await ran.ended).toMatchObject({ status: 7 })
     expect(ran.err()).toContain('still runs')
@@ -247,7 +247,7 @@ describe('ckpt run', () => {
     }
     const daemon = await daemonWith({ pending: pending() })
     const ran = run(daemon, [], img('true'))
-    await expect.poll(ran.err, { timeout: 20_000 }).toContain('waiting for llama')
+    await expect.poll(ran.err).toContain('waiting for llama')
     ran.child.kill('SIGINT')
     expect(await ran.ended).toMatchObject({ status: 130 })
     expect(daemon.finished).toMatchObject([
@@ -290,9 +290,9 @@ describe('ckpt run', () => {
   test('outlives a restart of the daemon while the container runs', async () => {
     const daemon = await daemonWith()
     const ran = run(daemon, [], img('echo up; sleep 0.5'))
-    await expect.poll(ran.out, { timeout: 20_000 }).toBe('up\n')
+    await expect.poll(ran.out).toBe('up\n')
     await daemon.stop()
-    await expect.poll(ran.err, { timeout: 20_000 }).toContain('trying again')
+    await expect.poll(ran.err).toContain('trying again')
     await daemon.restart()
     expect(await ran.ended).toMatchObject({ status: 0 })
   })

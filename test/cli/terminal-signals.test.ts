@@ -42,7 +42,7 @@ test('on a terminal, Ctrl-C and a signal to ckpt alone each reach the container 
     let screen = ''
     terminal.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
     const ended = new Promise((resolve) => terminal.once('exit', resolve))
-    const shows = (text: string) => expect.poll(() => screen, { timeout: 20_000 }).toContain(text)
+    const shows = (text: string) => expect.poll(() => screen).toContain(text)
     await shows('up')
     const pid = Number(readFileSync(scratch.join('pid'), 'utf8'))
     terminal.stdin.write(CTRL_C)

@@ -45,7 +45,7 @@ async function registered(daemon: TestDaemon, name: string): Promise<Job> {
 }
 
 describe('a whole job during which a process is killed', () => {
-  it.each(POINTS)('at %s ends as if nothing had happened', { timeout: 90_000 }, async (point) => {
+  it.each(POINTS)('at %s ends as if nothing had happened', async (point) => {
     await using web = await startWebServer({
       '/model/config.json': '{}',
       '/model/weights.bin': Buffer.alloc(300_000, 'w'),

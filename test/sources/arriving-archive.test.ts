@@ -163,7 +163,7 @@ describe.each([
       else if (range.startsWith('bytes=0-') && refused) whole()
       else
         void expect
-          .poll(someStored, { timeout: 30_000 })
+          .poll(someStored)
           .toBe(true)
           .then(() => {
             refused = true

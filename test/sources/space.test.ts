@@ -23,7 +23,7 @@ test.each([
     spaceRetryMs: 50,
   })
   await expect
-    .poll(() => run.progress.at(-1)?.waiting_for, { timeout: 10_000 })
+    .poll(() => run.progress.at(-1)?.waiting_for)
     .toMatch(/^space: .* are needed and .* may be used/)
   expect(run.log.join('\n')).toContain('Waiting for space')
   floor.minFreeBytes = 0
@@ -64,7 +64,7 @@ test.each<[string, Buffer[], boolean]>([
       spaceRetryMs: 100,
     },
   )
-  await expect.poll(() => run.log.join('\n'), { timeout: 20_000 }).toContain('Waiting for space')
+  await expect.poll(() => run.log.join('\n')).toContain('Waiting for space')
   unlinkSync(ballast)
   await run.done
   const tree = storedTree(stage.store, run.id)
@@ -96,7 +96,7 @@ test('a file larger than a checkpoint may be is refused before it is fetched', a
 
 test('a small transfer is not starved by a large one of the same host', async () => {
   await using stage = await openStage({ connectionsPerHost: 4 })
-  const endless = Buffer.alloc(400 * MiB)
+  const endless = Buffer.alloc(2048 * MiB)
   await using server = await startFaultServer((request, { serve }) => {
     if (request.url === '/large') setTimeout(() => serve(endless), 20)
     else serve(Buffer.from('small'))
@@ -105,7 +105,7 @@ test('a small transfer is not starved by a large one of the same host', async ()
   const large = await startTransfer(stage.store, stage.fetcher, `${server.origin}/large`, {
     signal: controller.signal,
   })
-  await expect.poll(() => server.requests.length, { timeout: 10_000 }).toBeGreaterThan(4)
+  await expect.poll(() => server.requests.length).toBeGreaterThan(4)
   const small = await startTransfer(stage.store, stage.fetcher, `${server.origin}/small`)
   const ended = ['small', 'large'] as const
   const first = Promise.race([small, large].map(({ done }, which) => done.then(() => ended[which])))
