@@ -86,7 +86,7 @@ describe('a whole job during which a process is killed', () => {
     })
     const job = await registered(daemon, 'killed')
     const mount = await insist(() =>
-      daemon.ok<MountResult>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=30`, { cdi: true }),
+      daemon.ok<MountResult>('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=60`, { cdi: true }),
     )
     expect(readFileSync(`${mount.checkpoint_path}/model/weights.bin`, 'utf8')).toBe(
       'w'.repeat(300_000),
@@ -97,7 +97,7 @@ describe('a whole job during which a process is killed', () => {
     const worker = await insist(async () => {
       const finishing = await daemon.ok<Worker>(
         'POST',
-        `/v1/jobs/${job.id}/workers/1/finish?wait=30`,
+        `/v1/jobs/${job.id}/workers/1/finish?wait=60`,
         { outcome: 'succeeded' },
       )
       if (finishing.state !== 'finished') throw new Error(JSON.stringify(finishing))

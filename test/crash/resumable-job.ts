@@ -58,13 +58,13 @@ export async function leadJob(
     const { state } = workerOf(await daemon.ok<Job>('GET', `/v1/jobs/${job.id}`), number)
     const path = `/v1/jobs/${job.id}/workers/${number}`
     if (state !== 'finishing' && state !== 'finished') {
-      const mount = await daemon.ok<MountResult>('POST', `${path}/mount?wait=30`, { cdi: true })
+      const mount = await daemon.ok<MountResult>('POST', `${path}/mount?wait=60`, { cdi: true })
       work(daemon, job, mount, options.flushOutput ?? true)
     }
     const outcome = { outcome: 'succeeded', discard_output: number === DISCARDED }
     await daemon.ok('POST', `${path}/finish`, outcome)
     tell({ what: 'ended', id: String(number) })
-    const ended = await daemon.ok<Worker>('POST', `${path}/finish?wait=30`, outcome)
+    const ended = await daemon.ok<Worker>('POST', `${path}/finish?wait=60`, outcome)
     expect(ended, `worker ${number}`).toMatchObject({ state: 'finished' })
     tell({ what: 'finished', id: String(number) })
   }

@@ -233,7 +233,7 @@ describe('a checkpoint', () => {
     expect(refused.body.code).toBe('in_use')
     expect(refused.body.message).toContain('user of it')
     expect(refused.body.message).toContain(job.id)
-    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=60`, {})
     expect((await daemon.ok<Checkpoint>('DELETE', `/checkpoint/${id}`)).status).toBe('archived')
     expect((await daemon.call('GET', `/checkpoint/${id}`)).status).toBe(404)
   })
@@ -269,7 +269,7 @@ describe('a checkpoint', () => {
       readFileSync(join(daemon.dataDir, 'checkpoints', `${id}.json`), 'utf8'),
     ) as { name: string }
     expect(sidecar.name).toBe('after')
-    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=60`, {})
   })
 })
 
@@ -319,9 +319,9 @@ describe('a mount', () => {
         model: { checkpoints: ['twin'] },
       })
       const path = `/v1/jobs/${job.id}/workers/1`
-      expect((await daemon.call('POST', `${path}/mount?wait=30`, body)).status).toBe(200)
-      expect((await daemon.call('POST', `${path}/finish?wait=30`, body)).status).toBe(200)
-      expect((await daemon.call('POST', `/v1/jobs/${job.id}/finish?wait=30`, body)).status).toBe(
+      expect((await daemon.call('POST', `${path}/mount?wait=60`, body)).status).toBe(200)
+      expect((await daemon.call('POST', `${path}/finish?wait=60`, body)).status).toBe(200)
+      expect((await daemon.call('POST', `/v1/jobs/${job.id}/finish?wait=60`, body)).status).toBe(
         200,
       )
     },
@@ -359,7 +359,7 @@ describe('a mount', () => {
         (await daemon.ok<Job>('GET', `/v1/jobs/${job.id}`)).workers[0]?.state === 'mounted',
     )
     expect((await daemon.call('POST', path, {})).status).toBe(200)
-    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=60`, {})
     expect((await daemon.call<ErrorAnswer>('POST', path, {})).body.code).toBe('conflict')
   })
 
@@ -374,13 +374,13 @@ describe('a mount', () => {
         .filter(({ job_uuid }) => job_uuid === job.id)
         .map(({ path }) => path)
     expect(await listed()).toEqual([])
-    await daemon.ok('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=30`)
+    await daemon.ok('POST', `/v1/jobs/${job.id}/workers/1/mount?wait=60`)
     const [path = ''] = await listed()
     const held = openSync(path, 'r')
     await daemon.ok('POST', `/v1/jobs/${job.id}/finish`)
     expect(await listed()).toEqual([path])
     closeSync(held)
-    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=30`)
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=60`)
     expect(await listed()).toEqual([])
   })
 
@@ -394,14 +394,14 @@ describe('a mount', () => {
     })
     const answer = daemon.call<ErrorAnswer>(
       'POST',
-      `/v1/jobs/${job.id}/workers/1/mount?wait=30`,
+      `/v1/jobs/${job.id}/workers/1/mount?wait=60`,
       {},
     )
     resolve()
     web.hold = undefined
     expect((await answer).body.code).toBe('checkpoint_failed')
     expect((await answer).body.message).toContain('404')
-    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=60`, {})
   })
 
   it('has a CDI device where the runner asks for one, gone when it is released', async () => {
@@ -411,12 +411,12 @@ describe('a mount', () => {
     })
     const mount = await daemon.ok<{ cdi_device: string }>(
       'POST',
-      `/v1/jobs/${job.id}/workers/1/mount?wait=10`,
+      `/v1/jobs/${job.id}/workers/1/mount?wait=60`,
       { cdi: true },
     )
     expect(mount.cdi_device).toMatch(/^[a-z./]+=/)
     expect(readdirSync(daemon.scratch.join('cdi')).some((name) => name.includes(job.id))).toBe(true)
-    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=10`, {})
+    await daemon.ok('POST', `/v1/jobs/${job.id}/finish?wait=60`, {})
     expect(readdirSync(daemon.scratch.join('cdi'))).toEqual([])
   })
 })

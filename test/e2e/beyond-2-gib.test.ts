@@ -60,7 +60,7 @@ it(
       data: { output_type: 'trainml', output_uri: 'checkpoint' },
     })
     const worker1 = `/v1/jobs/${job.id}/workers/1`
-    const mount = await daemon.ok<MountResult>('POST', `${worker1}/mount?wait=30`, {})
+    const mount = await daemon.ok<MountResult>('POST', `${worker1}/mount?wait=60`, {})
     const mounted = `${mount.checkpoint_path}/weights.bin`
     expect(statSync(mounted).size).toBe(SIZE)
     compare(origin, mounted)

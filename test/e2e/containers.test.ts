@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Checkpoint } from '../../src/agent-protocol/checkpoint.ts'
 import type { Job, MountResult, Worker } from '../../src/agent-protocol/job.ts'
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts'
+import { finishHeld } from '../support/finish-held.ts'
 import { type Podman, startPodman } from '../support/podman.ts'
 import { startWebServer, type WebServer } from '../support/web-server.ts'
 
@@ -50,13 +51,13 @@ async function mountJob(
   })
   const mount = await daemon.ok<MountResult>(
     'POST',
-    `/v1/jobs/${job.id}/workers/${worker}/mount?wait=20`,
+    `/v1/jobs/${job.id}/workers/${worker}/mount?wait=60`,
     {},
   )
   return { job, mount }
 }
 const finish = (job: Job, worker = 1): Promise<Worker> =>
-  daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/${worker}/finish?wait=30`, {
+  daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/${worker}/finish?wait=60`, {
     outcome: 'succeeded',
     exit_code: 0,
   })
@@ -143,7 +144,7 @@ describe('a container of a job', () => {
     const { job, mount } = await mountJob('saves', body)
     const second = await daemon.ok<MountResult>(
       'POST',
-      `/v1/jobs/${job.id}/workers/2/mount?wait=20`,
+      `/v1/jobs/${job.id}/workers/2/mount?wait=60`,
       {},
     )
     const script =
@@ -194,14 +195,7 @@ describe('a container of a job', () => {
     expect(rows.map(({ job_uuid: id }) => id)).toContain(job.id)
 
     // Finished too early, it says who is in the way, and nothing is taken from the container.
-    const early = await daemon.call<Worker>(
-      'POST',
-      `/v1/jobs/${job.id}/workers/1/finish?wait=1`,
-      {},
-    )
-    expect(early.status).toBe(202)
-    expect(early.body.state).toBe('finishing')
-    expect(early.body.held_by?.length).toBeGreaterThan(0)
+    await finishHeld(daemon, `/v1/jobs/${job.id}/workers/1`)
     const { writeFileSync } = await import('node:fs')
     writeFileSync(`${daemon.dataDir}/outputs/${job.id}.1/stop`, '')
     expect(await ended).toBe(0)

@@ -136,7 +136,7 @@ describe('/openapi.json', () => {
     await ask('GET', `${one}/details`, '/checkpoint/a/details', { status: 200 })
     const accept = 'application/x-ndjson'
     await ask('POST', mount, '/v1/jobs/j/workers/1/mount', { status: 200, accept })
-    await ask('POST', mount, '/v1/jobs/j/workers/1/mount?wait=30', { status: 200 })
+    await ask('POST', mount, '/v1/jobs/j/workers/1/mount?wait=60', { status: 200 })
     await ask('GET', '/v1/jobs', '/v1/jobs', { status: 200 })
     await ask('GET', job, '/v1/jobs/j', { status: 200 })
     await ask('GET', '/v1/mounts', '/v1/mounts', { status: 200 })

@@ -6,6 +6,7 @@ import { expect, it } from 'vitest'
 import type { Checkpoint, CheckpointDetails } from '../../src/agent-protocol/checkpoint.ts'
 import type { Job, MountResult, Worker } from '../../src/agent-protocol/job.ts'
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts'
+import { finishHeld } from '../support/finish-held.ts'
 import { mountsBelow, unmountBelow } from '../support/scratch.ts'
 import { startWebServer, type WebServer } from '../support/web-server.ts'
 
@@ -28,9 +29,9 @@ async function mountJob(daemon: TestDaemon, name: string): Promise<{ id: string 
 }
 
 const mountAgain = (daemon: TestDaemon, id: string): Promise<MountResult> =>
-  daemon.ok<MountResult>('POST', `/v1/jobs/${id}/workers/1/mount?wait=30`, {})
+  daemon.ok<MountResult>('POST', `/v1/jobs/${id}/workers/1/mount?wait=60`, {})
 const finish = (daemon: TestDaemon, id: string): Promise<Worker> =>
-  daemon.ok<Worker>('POST', `/v1/jobs/${id}/workers/1/finish?wait=30`, {})
+  daemon.ok<Worker>('POST', `/v1/jobs/${id}/workers/1/finish?wait=60`, {})
 const workerOf = async (daemon: TestDaemon, id: string): Promise<Worker | undefined> =>
   (await daemon.ok<Job>('GET', `/v1/jobs/${id}`)).workers[0]
 
@@ -99,9 +100,9 @@ it('a worker that was finishing before a reboot is finished after it', async () 
   const holder = spawn('sleep', ['600'], { cwd: job.output_path, stdio: 'ignore' })
   try {
     await once(holder, 'spawn')
-    const path = `/v1/jobs/${job.id}/workers/1/finish?wait=1`
-    const early = await daemon.call<Worker>('POST', path, { outcome: 'succeeded', exit_code: 0 })
-    expect(early.body).toMatchObject({ state: 'finishing', held_by: [{ command: 'sleep' }] })
+    const ended = { outcome: 'succeeded', exit_code: 0 }
+    const early = await finishHeld(daemon, `/v1/jobs/${job.id}/workers/1`, ended)
+    expect(early.held_by).toMatchObject([{ command: 'sleep' }])
     await reboot(daemon, holder)
   } finally {
     holder.kill('SIGKILL')

@@ -50,7 +50,7 @@ test('an orderly stop tells everybody who waits to ask again, and ckpt does', as
   const waits = await register('waits', 'slow')
   const runs = await register('runs', 'there')
   const workers = `/v1/jobs/${runs.id}/workers/1`
-  const mount = await daemon.ok<MountResult>('POST', `${workers}/mount?wait=30`)
+  const mount = await daemon.ok<MountResult>('POST', `${workers}/mount?wait=60`)
   const holding = openSync(join(mount.checkpoint_path ?? '', 'there.bin'), 'r')
   const attached = spawnCkpt(daemon.socket, ['attach', 'slow'])
   try {

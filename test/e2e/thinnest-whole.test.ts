@@ -33,7 +33,7 @@ it('takes a web file in, mounts it read-only, and saves a worker’s output as a
     })
     const mount = await daemon.ok<MountResult>(
       'POST',
-      `/v1/jobs/${job.id}/workers/1/mount?wait=20`,
+      `/v1/jobs/${job.id}/workers/1/mount?wait=60`,
       {},
     )
     expect(readFileSync(`${mount.checkpoint_path}/model.bin`).equals(bytes)).toBe(true)
@@ -43,7 +43,7 @@ it('takes a web file in, mounts it read-only, and saves a worker’s output as a
 
     const finished = await daemon.ok<Worker>(
       'POST',
-      `/v1/jobs/${job.id}/workers/1/finish?wait=30`,
+      `/v1/jobs/${job.id}/workers/1/finish?wait=60`,
       {
         outcome: 'succeeded',
         exit_code: 0,

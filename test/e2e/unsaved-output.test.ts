@@ -14,7 +14,7 @@ test('an output beyond the limit is told with a way out, which gives everything 
   })
   const mount = await daemon.ok<MountResult>(
     'POST',
-    `/v1/jobs/${job.id}/workers/1/mount?wait=30`,
+    `/v1/jobs/${job.id}/workers/1/mount?wait=60`,
     {},
   )
   const file = join(mount.output_path ?? '', 'sparse')

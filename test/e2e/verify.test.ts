@@ -39,7 +39,7 @@ test('damage that projects share is told to each without a word of the others', 
     })
     await daemon.ok(
       'POST',
-      `/v1/jobs/${job.id}/workers/1/mount?wait=30&project_uuid=${project}`,
+      `/v1/jobs/${job.id}/workers/1/mount?wait=60&project_uuid=${project}`,
       {},
     )
   }

@@ -81,7 +81,7 @@ it('answers a mount with an error that says what to do, to the API and to the co
   })
   const { status, body } = await daemon.call<{ code: string; hint: string }>(
     'POST',
-    `/v1/jobs/${job.id}/workers/1/mount?wait=30`,
+    `/v1/jobs/${job.id}/workers/1/mount?wait=60`,
     {},
   )
   expect({ status, code: body.code }).toEqual({ status: 503, code: 'mounts_unavailable' })
@@ -110,7 +110,7 @@ it('finishes a job that was never mounted, and then lets its checkpoint go', asy
     name: 'never mounted',
     model: { checkpoints: ['used'] },
   })
-  const worker = await daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=10`, {})
+  const worker = await daemon.ok<Worker>('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=60`, {})
   expect(worker.state).toBe('finished')
   await until(async () => (await daemon.call('DELETE', `/checkpoint/${id}`)).status === 200, 5_000)
 })

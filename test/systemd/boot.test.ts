@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { Checkpoint, CheckpointDetails } from '../../src/agent-protocol/checkpoint.ts'
 import type { Job, MountResult, Worker } from '../../src/agent-protocol/job.ts'
 import { until } from '../support/daemon.ts'
+import { finishHeld } from '../support/finish-held.ts'
 import { type Installed, installedMachine } from './support/installed.ts'
 import {
   jobMounts,
@@ -121,12 +122,11 @@ describe('a job', () => {
           'mkdir deep && echo x >deep/fixed && chown -R 4321 deep && chmod 0500 deep',
         )
         await worker.run('chattr +i deep/fixed')
-        const held = await api.call<Worker>('POST', `/v1/jobs/${job.id}/workers/1/finish?wait=3`, {
+        const held = await finishHeld(api, `/v1/jobs/${job.id}/workers/1`, {
           outcome: 'succeeded',
           exit_code: 0,
         })
-        expect(held.status).toBe(202)
-        expect(held.body.held_by?.map(({ command }) => command)).toContain('sh')
+        expect(held.held_by?.map(({ command }) => command)).toContain('sh')
       }
 
       const finished = await api.ok<Worker>(
@@ -170,8 +170,8 @@ it(
     {
       await using shell = startShell(machine)
       await shell.run(`exec 9<${path}/model.bin`)
-      const held = await api.call<Worker>('POST', `${worker}/finish?wait=3`, {})
-      expect(held.body.held_by).toMatchObject([{ command: 'sh', path: `${path}/model.bin` }])
+      const held = await finishHeld(api, worker)
+      expect(held.held_by).toMatchObject([{ command: 'sh', path: `${path}/model.bin` }])
     }
     const finished = await api.ok<Worker>('POST', `${worker}/finish?wait=60`, {})
     expect(finished.state).toBe('finished')
